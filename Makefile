@@ -1,0 +1,77 @@
+# The targets are explained by `make help`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.mmreact-setup
+REQUIREMENTS := requirements/train.txt requirements/tests.txt
+SOURCES := $(wildcard mmreact configs tools tests setup.py)
+CSRC := $(wildcard mmreact/csrc)
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install $(REQUIREMENTS:%=-r %)
+CHECK := $(BIN)/python tools/misc/ensure_cv2.py && $(BIN)/python -W ignore \
+	-c 'import cv2, torch, torchvision, mmengine, mmcv, mmpretrain, mmreact'
+
+.PHONY: help setup demo test lint format clean
+
+help:
+	@echo 'make setup   install everything into $(VENV) (reused when current)'
+	@echo 'make demo    run tools/demo.py; DEMO_ARGS="..." are passed on'
+	@echo 'make test    run the tests; TEST_ARGS="..." are passed to pytest'
+	@echo 'make lint    check the style and change nothing'
+	@echo 'make format  put the style right'
+	@echo 'make clean   delete what building and testing left; $(VENV) stays'
+	@echo 'PYTHON=python3.12 and VENV=folder choose the Python and the place.'
+
+setup: $(STAMP)
+	@:
+
+# The stamp comes last: a set-up that was interrupted is done again, and pip
+# installs only what is missing. Should that not be enough, all is reinstalled.
+$(STAMP): $(REQUIREMENTS) setup.cfg setup.py pyproject.toml \
+		tools/misc/ensure_cv2.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo 'Error: mmreact needs Python 3.10 or newer; $(PYTHON) is' \
+		"$$($(PYTHON) -V 2>&1). Choose another: make setup" \
+		'PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo 'Error: $(PYTHON) cannot make virtual environments. On Debian' \
+		'or Ubuntu install the package python3-venv, then run this again.' \
+		>&2; exit 1; }
+	@command -v "$${CXX:-c++}" >/dev/null || \
+		echo 'Warning: no C++ compiler found. On Debian or Ubuntu the package' \
+		'g++ brings one; without it the compiled kernels are not available.' \
+		>&2
+	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	@echo 'Setting up $(VENV): torch and OpenMMLab take 6 GB, some minutes.'
+	$(INSTALL)
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@{ $(CHECK); } || { echo 'Repairing $(VENV): installing all again.' && \
+		$(INSTALL) --force-reinstall && $(CHECK); }
+	@touch $@
+	@echo 'Setup is done: $(VENV)'
+
+demo: setup
+	@$(BIN)/python tools/demo.py $(DEMO_ARGS)
+
+test: setup
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+lint: setup
+	$(BIN)/flake8 $(SOURCES)
+	$(BIN)/isort --check-only --diff $(SOURCES)
+	$(BIN)/yapf --diff -r $(SOURCES)
+ifneq ($(CSRC),)
+	find $(CSRC) -name '*.cpp' -o -name '*.h' | \
+		xargs -r $(BIN)/clang-format --dry-run --Werror
+endif
+
+format: setup
+	$(BIN)/isort $(SOURCES)
+	$(BIN)/yapf -i -r $(SOURCES)
+ifneq ($(CSRC),)
+	find $(CSRC) -name '*.cpp' -o -name '*.h' | xargs -r $(BIN)/clang-format -i
+endif
+
+clean:
+	rm -rf build dist .pytest_cache .hypothesis
+	find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +

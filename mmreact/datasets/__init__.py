@@ -1,0 +1,1 @@
+"""Preparation of the public data sets that mmreact trains and tests on."""
