@@ -1,0 +1,136 @@
+"""Cures for the OpenMMLab stack on today's torch and numpy.
+
+Each says why it is there and when it can go. Importing this module (which
+``mmreact.models`` and ``mmreact.engine`` do first) applies the global ones.
+"""
+import functools
+import os
+import warnings
+
+import torch
+from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.utils import digit_version
+
+#: Versions that the test suite passes with: name -> (module, min, max).
+SUPPORTED = dict(
+    mmengine=('mmengine', '0.10.7', '1.0.0'),
+    mmcv=('mmcv', '2.1.0', '2.4.0'),
+    mmpretrain=('mmpretrain', '1.2.0', '1.4.0'))
+
+
+def quiet_imports() -> None:
+    """Import mmpretrain without warnings that a user can do nothing about.
+
+    mmcv-lite warns that a compiled attention operator is missing (nothing
+    here uses it), mmengine's file clients warn about themselves, and data
+    loaders ask for pinned memory where there is no GPU. Remove when these
+    packages are silent.
+    """
+    warnings.filterwarnings(
+        'ignore', message='.*HardDiskBackend.*is the alias of LocalBackend')
+    warnings.filterwarnings(
+        'ignore', message='.*"FileClient" will be deprecated')
+    warnings.filterwarnings(
+        'ignore', message=".*'pin_memory' argument is set as true but no acc")
+    # MMPretrain's reader of (Fashion-)MNIST.
+    warnings.filterwarnings(
+        'ignore', message='The given NumPy array is not writable')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', UserWarning)
+        import mmcv.cnn.bricks.transformer  # noqa: F401
+
+
+def check_versions() -> None:
+    """Say which versions are supported when the installed ones are not.
+
+    Raises:
+        ImportError: If a package is missing or out of range.
+    """
+    found = []
+    for name, (module, low, high) in SUPPORTED.items():
+        try:
+            version = __import__(module).__version__
+        except ImportError:
+            version = None
+        if version is None or not (digit_version(low) <= digit_version(version)
+                                   < digit_version(high)):
+            found.append(f'{name} {version or "(not installed)"}, supported: '
+                         f'>={low},<{high}')
+    if found:
+        raise ImportError(
+            'mmreact cannot train with ' + '; '.join(found) +
+            '. Install supported versions: pip install "mmreact[train]".')
+
+
+def _restricted_getattr(obj, name):
+    """The getattr that a checkpoint's pickle may call: statistics only."""
+    from mmengine.logging import HistoryBuffer
+    if obj is HistoryBuffer and name in ('min', 'max', 'current', 'mean'):
+        return getattr(obj, name)
+    raise ValueError(f'A checkpoint may not use {obj!r}.{name}.')
+
+
+def allow_mmengine_checkpoints() -> None:
+    """Let ``torch.load(weights_only=True)`` read MMEngine's checkpoints.
+
+    Since torch 2.6 that is the default, and it refuses the log history
+    (HistoryBuffer and numpy arrays) in every checkpoint that MMEngine
+    writes. Only these types are added; any other pickle stays refused.
+    Remove when MMEngine's checkpoints hold plain types.
+    """
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+
+    core = np._core if hasattr(np, '_core') else np.core
+    reconstruct = core.multiarray._reconstruct
+    scalar = core.multiarray.scalar
+    dtypes = [type(np.dtype(t)) for t in 'bBhHiIlLqQefd?']
+    torch.serialization.add_safe_globals([
+        HistoryBuffer, np.ndarray, np.dtype, *dtypes,
+        (_restricted_getattr, 'builtins.getattr'),
+        (reconstruct, 'numpy.core.multiarray._reconstruct'),
+        (reconstruct, 'numpy._core.multiarray._reconstruct'),
+        (scalar, 'numpy.core.multiarray.scalar'),
+        (scalar, 'numpy._core.multiarray.scalar')
+    ])
+
+
+def init_cpu_distributed(launcher: str) -> None:
+    """Start gloo for distributed training on CPUs (``torchrun``).
+
+    mmengine's launcher sets a CUDA device whatever the backend. Remove when
+    ``mmengine.dist.init_dist`` starts gloo without a GPU.
+    """
+    if launcher != 'pytorch':
+        raise ValueError(f'Training on CPUs supports --launcher pytorch, got '
+                         f'{launcher!r}.')
+    if 'RANK' not in os.environ:
+        raise RuntimeError('--launcher pytorch needs torchrun (or '
+                           'tools/dist_train.sh), which sets RANK.')
+    torch.distributed.init_process_group('gloo')
+
+
+def cpu_model_wrapper() -> dict:
+    """``model_wrapper_cfg`` for distributed training on CPUs.
+
+    ``broadcast_buffers`` must be given: leaving it out switches MMEngine's
+    default once a wrapper config exists.
+    """
+    return dict(
+        type='MMDistributedDataParallel',
+        device_ids=None,
+        broadcast_buffers=False)
+
+
+@functools.lru_cache(maxsize=None)
+def apply() -> None:
+    """Apply the global cures, once."""
+    check_versions()
+    quiet_imports()
+    allow_mmengine_checkpoints()
+    # `_base_ = 'mmreact::...'` and mim-style look-ups know only OpenMMLab's
+    # own packages.
+    MODULE2PACKAGE.setdefault('mmreact', 'mmreact')
+
+
+apply()

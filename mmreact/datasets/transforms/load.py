@@ -1,0 +1,39 @@
+"""Load images and name the ones that cannot be read."""
+from mmcv.transforms import LoadImageFromFile as _LoadImageFromFile
+from mmpretrain.registry import TRANSFORMS
+
+
+class CorruptImageError(RuntimeError):
+    """An image file that cannot be decoded."""
+
+
+@TRANSFORMS.register_module()
+class LoadImage(_LoadImageFromFile):
+    """MMCV's LoadImageFromFile, with Pillow, that stops at a corrupt image.
+
+    Pillow decodes here, and resizes in the pipelines of this project, because
+    the packed runtime uses it too: the decoders of OpenCV and Pillow differ.
+    A corrupt or truncated file stops training with its name: skipping it
+    silently would train on another data set than the one that is reported.
+
+    Args:
+        imdecode_backend (str): Defaults to 'pillow'.
+        **kwargs: Of :class:`mmcv.transforms.LoadImageFromFile`.
+    """
+
+    def __init__(self, imdecode_backend: str = 'pillow', **kwargs):
+        super().__init__(imdecode_backend=imdecode_backend, **kwargs)
+
+    def transform(self, results: dict) -> dict:
+        """Add ``img`` (H, W, C) uint8 in BGR, ``img_shape``, ``ori_shape``.
+
+        Raises:
+            CorruptImageError: With the path of the file.
+        """
+        try:
+            return super().transform(results)
+        except Exception as error:
+            raise CorruptImageError(
+                f'Cannot read the image {results["img_path"]} '
+                f'({type(error).__name__}: {error}). Replace or remove the '
+                'file, then go on with --resume.') from error

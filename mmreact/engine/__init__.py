@@ -1,0 +1,12 @@
+"""Hooks, optimizers and the running of stages."""
+from .. import compat  # noqa: F401, isort: skip
+from ..datasets import transforms  # noqa: F401, registers
+from .atomic_backend import AtomicLocalBackend
+from .hooks import OPsCounterHook, ReproducibilityHook, StrictLoadHook
+from .optimizers import BinaryOptimWrapperConstructor, CPUAmpOptimWrapper
+
+__all__ = [
+    'AtomicLocalBackend', 'BinaryOptimWrapperConstructor',
+    'CPUAmpOptimWrapper', 'OPsCounterHook', 'ReproducibilityHook',
+    'StrictLoadHook'
+]

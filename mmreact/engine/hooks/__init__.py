@@ -1,0 +1,5 @@
+from .ops_counter_hook import OPsCounterHook
+from .reproducibility_hook import ReproducibilityHook
+from .strict_load_hook import StrictLoadHook
+
+__all__ = ['OPsCounterHook', 'ReproducibilityHook', 'StrictLoadHook']

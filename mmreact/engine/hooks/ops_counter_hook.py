@@ -1,0 +1,34 @@
+"""Log what a network costs."""
+from typing import Optional, Sequence
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmpretrain.registry import HOOKS
+
+from ...analysis import count_ops
+
+
+@HOOKS.register_module()
+class OPsCounterHook(Hook):
+    """Log BOPs, FLOPs, OPs and parameters once, at the first batch.
+
+    Args:
+        input_shape (Sequence[int], optional): ``(C, H, W)``. Defaults to the
+            shape of the first image of the first batch.
+    """
+
+    def __init__(self, input_shape: Optional[Sequence[int]] = None):
+        self.input_shape = input_shape
+        self.logged = False
+
+    def _before_iter(self, runner, batch_idx, data_batch=None, mode='train'):
+        if self.logged or not is_main_process():
+            return
+        self.logged = True
+        model = runner.model
+        if is_model_wrapper(model):
+            model = model.module
+        shape = self.input_shape or tuple(data_batch['inputs'][0].shape)
+        report = count_ops(model, shape)
+        runner.logger.info(f'Operations at input {shape}:\n{report.summary()}')

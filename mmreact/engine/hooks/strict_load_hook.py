@@ -1,0 +1,57 @@
+"""Refuse a checkpoint that does not fit the model."""
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmpretrain.registry import HOOKS
+
+from ...utils.checkpoint import check_match, get_state_dict
+
+
+@HOOKS.register_module()
+class StrictLoadHook(Hook):
+    """Make ``load_from``, ``resume`` and testing strict.
+
+    MMEngine loads with ``strict=False``: weights whose names or shapes do not
+    match are dropped with a warning, and training goes on from random ones.
+    Here each such key is named and the run stops.
+
+    Args:
+        reset_head (bool): Take everything but the classifier (``head.*``)
+            from ``load_from`` and let the classifier start anew, for another
+            set of classes. Has no effect on resuming. Defaults to False.
+    """
+
+    # Before EMAHook, which copies what it finds in the checkpoint.
+    priority = 'VERY_HIGH'
+
+    def __init__(self, reset_head: bool = False):
+        self.reset_head = reset_head
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Check (and with ``reset_head`` edit) the weights before loading.
+
+        Raises:
+            CheckpointError: Names every key that does not match.
+        """
+        model = runner.model
+        if is_model_wrapper(model):
+            model = model.module
+        state_dict = get_state_dict(checkpoint)
+        if self.reset_head and not runner._resume:
+            fresh = model.state_dict()
+            state_dict = {
+                **{
+                    k: v
+                    for k, v in state_dict.items() if not _is_head(k)
+                },
+                **{
+                    k: v.clone()
+                    for k, v in fresh.items() if _is_head(k)
+                }
+            }
+            runner.logger.info('The classifier (head.*) starts anew.')
+        check_match(model, state_dict, f'Checkpoint {runner._load_from}')
+        checkpoint['state_dict'] = state_dict
+
+
+def _is_head(key: str) -> bool:
+    return key.startswith('head.')

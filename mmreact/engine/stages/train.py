@@ -1,0 +1,163 @@
+"""Run a plan: what is missing, in order."""
+import gc
+import time
+from pathlib import Path
+from typing import List, Optional
+
+import torch
+from mmengine.dist import (broadcast_object_list, get_world_size, init_dist,
+                           is_distributed, is_main_process)
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from ... import compat
+from .checks import check_plan
+from .fingerprint import (check_same_training, make_fingerprint, read_record,
+                          write_record)
+from .plan import Run
+
+
+def start_distributed(launcher: str, dist_cfg: Optional[dict] = None) -> None:
+    """Join the other processes of ``--launcher``, if any.
+
+    On machines without a GPU this is gloo.
+    """
+    if launcher == 'none' or is_distributed():
+        return
+    if torch.cuda.is_available():
+        init_dist(launcher, **(dist_cfg or dict(backend='nccl')))
+    else:
+        compat.init_cpu_distributed(launcher)
+
+
+def from_rank_0(function, *args):
+    """Call a function on rank 0 and give its result to all ranks.
+
+    An exception is raised on all ranks, so that none waits for the others.
+    """
+    result = [None, None]
+    if is_main_process():
+        try:
+            result = [function(*args), None]
+        except Exception as error:
+            result = [None, error]
+    broadcast_object_list(result)
+    if result[1] is not None:
+        raise result[1]
+    return result[0]
+
+
+def train_plan(runs: List[Run],
+               resume: Optional[str] = None,
+               reset_head: bool = False,
+               launcher: str = 'none') -> Path:
+    """Train the runs of a plan that are not complete.
+
+    Args:
+        runs (list[Run]): From :func:`make_plan`, prerequisites first.
+        resume (str, optional): 'auto' continues interrupted runs from their
+            last checkpoint; a checkpoint file continues the last run from it.
+            Without it an interrupted run stops with an error.
+        reset_head (bool): The last run takes all but the classifier from
+            what it starts from.
+        launcher (str): 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Returns:
+        Path: The last run's final checkpoint.
+
+    Raises:
+        FingerprintError: If a work directory belongs to another training.
+        RuntimeError: If a run was interrupted and ``resume`` is not given.
+        FileNotFoundError, ValueError, CheckpointError: See
+            :func:`check_plan`.
+    """
+    start_distributed(launcher, runs[-1].cfg.get('env_cfg',
+                                                 {}).get('dist_cfg'))
+    init_default_scope(runs[-1].cfg.get('default_scope', 'mmpretrain'))
+    # Resuming any run resumes the first one that was interrupted: the ones
+    # behind it have not started.
+    from_rank_0(check_plan, runs, reset_head)
+    for number, run in enumerate(runs, 1):
+        main = run is runs[-1]
+        checkpoint = resume if main and resume != 'auto' else None
+        action = from_rank_0(_decide, run, resume is not None, checkpoint)
+        if is_main_process():
+            print(
+                f'[{number}/{len(runs)}] {run.name}: {action["say"]} '
+                f'({run.work_dir})',
+                flush=True)
+        if action['do'] != 'skip':
+            _train(run, action, reset_head and main, launcher)
+    return runs[-1].final_checkpoint
+
+
+def _decide(run: Run, resume: bool, checkpoint: Optional[str]) -> dict:
+    """What to do with a run, and which seed; records it if it is new."""
+    fingerprint = make_fingerprint(run, get_world_size())
+    last = run.last_checkpoint()
+    if last is not None:
+        check_same_training(run.work_dir, fingerprint)
+    record = read_record(run.work_dir) if last is not None else None
+    if run.final_checkpoint.is_file() and record is not None:
+        return dict(do='skip', say='complete')
+    if checkpoint is None and last is not None:
+        if not resume:
+            raise RuntimeError(
+                f'{run.work_dir} holds an unfinished training ({last.name} '
+                f'of {run.final_checkpoint.name}). Continue it with --resume, '
+                'or start anew in another --work-dir.')
+        checkpoint = str(last)
+    seed = run.cfg.get('randomness', {}).get('seed')
+    if seed is None:
+        seed = record['seed'] if record else int(time.time_ns() % 2**31)
+    write_record(run.work_dir, fingerprint, seed)
+    if checkpoint:
+        return dict(
+            do='resume',
+            seed=seed,
+            checkpoint=checkpoint,
+            say=f'resuming from {Path(checkpoint).name}')
+    return dict(do='start', seed=seed, say='training')
+
+
+def _train(run: Run, action: dict, reset_head: bool, launcher: str) -> None:
+    """Train one run to its end."""
+    cfg = run.cfg
+    cfg.work_dir = str(run.work_dir)
+    cfg.launcher = launcher
+    cfg.experiment_name = f'{run.name}_{time.time_ns()}'
+    cfg.randomness = dict(cfg.get('randomness') or {}, seed=action['seed'])
+    cfg.resume = action['do'] == 'resume'
+    cfg.load_from = action.get('checkpoint')
+    if not cfg.resume and run.start_from is not None:
+        source = run.start_from
+        cfg.load_from = str(
+            source.final_checkpoint if isinstance(source, Run) else source)
+    if run.teacher is not None:
+        source = run.teacher
+        cfg.model.teacher.checkpoint = str(
+            source.final_checkpoint if isinstance(source, Run) else source)
+        _use_config_of(source, cfg)
+    hooks = [
+        hook for hook in cfg.get('custom_hooks') or []
+        if hook['type'] != 'StrictLoadHook'
+    ]
+    cfg.custom_hooks = [
+        dict(type='StrictLoadHook', reset_head=reset_head), *hooks
+    ]
+    if is_distributed() and not torch.cuda.is_available():
+        cfg.setdefault('model_wrapper_cfg', compat.cpu_model_wrapper())
+    Runner.from_cfg(cfg).train()
+    gc.collect()  # persistent workers and the model, before the next run
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _use_config_of(source, cfg) -> None:
+    """Build a teacher that was trained here from its resolved config."""
+    teacher = cfg.model.teacher
+    if isinstance(source, Run):
+        teacher.pop('config', None)
+        teacher.model = source.cfg.model
+        teacher.setdefault('data_preprocessor',
+                           source.cfg.get('data_preprocessor'))

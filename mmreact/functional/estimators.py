@@ -1,0 +1,146 @@
+"""The sign function and its pseudo-gradients (straight-through estimators).
+
+Forward, everywhere in this project (ReActNet, Liu et al., ECCV 2020, eq. 1)::
+
+    sign(x) = +1 if x > 0 else -1          so sign(0) = -1
+
+Backward: ``d loss/dx = d loss/d sign(x) * g(x)``, where ``g`` is one of the
+estimators below. An estimator is a function ``g(x, **params)`` that returns a
+tensor of the shape and dtype of ``x``; a new one is a function and a row in
+:data:`ESTIMATORS`.
+"""
+import inspect
+from functools import partial
+from typing import Callable, Optional, Union
+
+import torch
+from torch import Tensor
+
+Estimator = Union[str, dict, Callable[[Tensor], Tensor]]
+
+
+def identity(x: Tensor) -> Tensor:
+    """``g(x) = 1`` (Bengio et al., arXiv:1308.3432)."""
+    return torch.ones_like(x)
+
+
+def clipped_identity(x: Tensor, threshold: float = 1.0) -> Tensor:
+    """``g(x) = 1 if |x| <= threshold else 0`` (BNN, NIPS 2016, eq. 4).
+
+    Thresholds in use: 1 (BNN, XNOR-Net), 1.25 (ResNetE), 1.3 (MeliusNet).
+    """
+    return (x.abs() <= threshold).to(x.dtype)
+
+
+def approx_sign(x: Tensor) -> Tensor:
+    """``g(x) = 2 + 2x on [-1, 0), 2 - 2x on [0, 1), else 0``.
+
+    The derivative of the piecewise quadratic that Bi-Real Net (ECCV 2018,
+    eq. 7) puts in the place of the sign; also ReActNet's.
+    """
+    return (2 - 2 * x.abs()).clamp(min=0)
+
+
+def swish_sign(x: Tensor, beta: float = 5.0) -> Tensor:
+    """``g(x) = beta (2 - beta x tanh(beta x / 2)) / (1 + cosh(beta x))``.
+
+    The derivative of SwishSign, ``2 s(bx) (1 + bx (1 - s(bx))) - 1`` with
+    ``s`` the logistic function (BNN+, Darabi et al., arXiv:1812.11800).
+    Written with ``1 / (1 + cosh(z)) = 2 s(z) s(-z)``, which cannot overflow.
+    """
+    z = beta * x
+    return 2 * beta * torch.sigmoid(z) * torch.sigmoid(-z) * (
+        2 - z * torch.tanh(z / 2))
+
+
+def tanh_schedule(x: Tensor,
+                  progress: float = 0.0,
+                  t_min: float = 0.1,
+                  t_max: float = 10.0) -> Tensor:
+    """``g(x) = k t (1 - tanh(t x)^2)``, the EDE of IR-Net (CVPR 2020).
+
+    ``t = t_min (t_max / t_min)^progress`` and ``k = max(1 / t, 1)``: nearly
+    the identity at the start of training (``progress`` 0) and nearly the sign
+    at its end (``progress`` 1).
+    """
+    t = t_min * (t_max / t_min)**progress
+    k = max(1 / t, 1.0)
+    return k * t * (1 - torch.tanh(t * x).square())
+
+
+#: Name -> pseudo-gradient ``g(x, **params)``.
+ESTIMATORS = dict(
+    identity=identity,
+    clip=clipped_identity,
+    approx=approx_sign,
+    swish=swish_sign,
+    tanh=tanh_schedule)
+
+
+def get_estimator(estimator: Estimator) -> Callable[[Tensor], Tensor]:
+    """Turn a name, a config or a function into a pseudo-gradient ``g(x)``.
+
+    Args:
+        estimator (str | dict | Callable): A key of :data:`ESTIMATORS`, a dict
+            with that key as ``type`` and the estimator's parameters, e.g.
+            ``dict(type='clip', threshold=1.3)``, or ``g`` itself.
+
+    Raises:
+        ValueError: If the name or a parameter is unknown. The message lists
+            the known ones.
+    """
+    if callable(estimator):
+        return estimator
+    params = dict(
+        type=estimator) if isinstance(estimator, str) else dict(estimator)
+    name = params.pop('type', None)
+    if name not in ESTIMATORS:
+        raise ValueError(f'Unknown sign estimator {name!r}. Known estimators: '
+                         f'{", ".join(ESTIMATORS)}.')
+    function = ESTIMATORS[name]
+    known = list(inspect.signature(function).parameters)[1:]
+    unknown = sorted(set(params) - set(known))
+    if unknown:
+        raise ValueError(f'The sign estimator {name!r} has no parameter '
+                         f'{", ".join(unknown)}. Its parameters: '
+                         f'{", ".join(known) if known else "none"}.')
+    return partial(function, **params) if params else function
+
+
+class _Sign(torch.autograd.Function):
+    """Forward ``scale * sign(x)``; backward ``grad * g(x)``, scale left out.
+    """
+
+    @staticmethod
+    def forward(ctx, x, scale, gradient):
+        ctx.save_for_backward(x)
+        ctx.gradient = gradient
+        out = torch.where(x > 0, 1.0, -1.0).to(x.dtype)
+        return out if scale is None else out * scale
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, = ctx.saved_tensors
+        return grad * ctx.gradient(x), None, None
+
+
+def sign(x: Tensor,
+         estimator: Estimator = 'approx',
+         scale: Optional[Tensor] = None) -> Tensor:
+    """Binarize a tensor.
+
+    Forward: ``scale * (+1 if x > 0 else -1)``, so ``sign(0) = -1`` (and NaN
+    gives -1 too). Backward: ``grad_x = grad_out * g(x)`` with ``g`` the
+    estimator. The scale is a constant: it gets no gradient and does not
+    multiply ``grad_x``.
+
+    Args:
+        x (Tensor): Floating point, any shape.
+        estimator (str | dict | Callable): See :func:`get_estimator`.
+        scale (Tensor, optional): Broadcastable to ``x``.
+
+    Returns:
+        Tensor: Shape and dtype of ``x``.
+    """
+    return _Sign.apply(x, None if scale is None else scale.detach(),
+                       get_estimator(estimator))

@@ -1,0 +1,6 @@
+"""Layers of 1-bit networks: thin modules over :mod:`mmreact.functional`."""
+from .binary import BinaryConv2d, BinaryLinear
+from .rprelu import RPReLU
+from .rsign import RSign
+
+__all__ = ['BinaryConv2d', 'BinaryLinear', 'RPReLU', 'RSign']

@@ -1,0 +1,87 @@
+"""Convolution and linear layers whose weights are binarized when used."""
+import torch.nn as nn
+from torch import Tensor
+
+from ..functional import binary_conv2d, binary_linear, get_weight_binarizer
+from ..functional.conv import Size2d
+
+
+class _BinaryWeight:
+    """What the binary layers share: the choice of a weight binarizer."""
+
+    weight_binarizer: str
+
+    @property
+    def one_bit_weight(self) -> bool:
+        """Whether a weight takes two values only (False in stage 1)."""
+        return get_weight_binarizer(self.weight_binarizer).one_bit
+
+    def extra_repr(self) -> str:
+        return (f'{super().extra_repr()}, '
+                f'weight_binarizer={self.weight_binarizer!r}')
+
+
+class BinaryConv2d(_BinaryWeight, nn.Conv2d):
+    """A convolution with binarized weights; padding is with zeros.
+
+    ``weight`` is the latent real tensor ``(Cout, Cin / groups, kh, kw)``, of
+    the same name and shape whatever the binarizer, so that a stage-1
+    checkpoint (``weight_binarizer='real'``) loads strictly into stage 2. The
+    input is used as it is: put an :class:`RSign` in front.
+
+    Args:
+        in_channels, out_channels, kernel_size, stride, padding, dilation,
+            groups, bias: As in :class:`torch.nn.Conv2d`, but ``bias``
+            defaults to False.
+        weight_binarizer (str): A key of
+            :data:`mmreact.functional.WEIGHT_BINARIZERS`. Defaults to
+            'scaled_sign'.
+
+    Shape:
+        ``(N, Cin, H, W)`` -> ``(N, Cout, H', W')``.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 kernel_size: Size2d,
+                 stride: Size2d = 1,
+                 padding: Size2d = 0,
+                 dilation: Size2d = 1,
+                 groups: int = 1,
+                 bias: bool = False,
+                 weight_binarizer: str = 'scaled_sign'):
+        get_weight_binarizer(weight_binarizer)
+        super().__init__(in_channels, out_channels, kernel_size, stride,
+                         padding, dilation, groups, bias)
+        self.weight_binarizer = weight_binarizer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return binary_conv2d(x, self.weight, self.bias, self.stride,
+                             self.padding, self.dilation, self.groups,
+                             self.weight_binarizer)
+
+
+class BinaryLinear(_BinaryWeight, nn.Linear):
+    """A linear layer with binarized weights.
+
+    Args:
+        in_features, out_features, bias: As in :class:`torch.nn.Linear`, but
+            ``bias`` defaults to False.
+        weight_binarizer (str): See :class:`BinaryConv2d`.
+
+    Shape:
+        ``(..., in_features)`` -> ``(..., out_features)``.
+    """
+
+    def __init__(self,
+                 in_features: int,
+                 out_features: int,
+                 bias: bool = False,
+                 weight_binarizer: str = 'scaled_sign'):
+        get_weight_binarizer(weight_binarizer)
+        super().__init__(in_features, out_features, bias)
+        self.weight_binarizer = weight_binarizer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return binary_linear(x, self.weight, self.bias, self.weight_binarizer)

@@ -1,0 +1,3 @@
+from .reactnet import ReActNet
+
+__all__ = ['ReActNet']

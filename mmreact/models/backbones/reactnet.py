@@ -1,0 +1,275 @@
+"""ReActNet on MobileNetV1 (Liu et al., ECCV 2020, arXiv:2003.03488).
+
+The paper's figure draws one RSign in front of each of the two 1x1
+convolutions of a doubling block; the authors' code shares one, and so do we.
+Other deviations from their code: ``sign(0)`` is -1 as in the paper (there: 0),
+latent weights start with both signs (there: all positive), and odd feature
+maps are halved upwards in the shortcut too.
+"""
+from typing import Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn as nn
+from mmcv.cnn import build_norm_layer
+from mmengine.model import BaseModule
+from mmpretrain.models.backbones.base_backbone import BaseBackbone
+from mmpretrain.registry import MODELS
+from torch import Tensor
+
+from ...functional.estimators import Estimator
+from ...layers import BinaryConv2d, RPReLU, RSign
+from ..utils import check_choice, check_input_size
+
+ACTIVATIONS = dict(rprelu=RPReLU, prelu=nn.PReLU, none=nn.Identity)
+EXPANSIONS = ('concat', 'conv')
+
+
+class ReActBlock(BaseModule):
+    """A 1-bit 3x3 and one or two 1-bit 1x1 convolutions, each bypassed.
+
+    With RSign ``s``, shortcut ``p`` (identity, or 2x2 average pooling at
+    stride 2) and RPReLU ``r``::
+
+        a = r1(BN(conv3x3(s1(x))) + p(x))
+        y = r2(concat_k(BN_k(conv1x1_k(s2(a))) + a))      k = 1 or k = 1, 2
+
+    so that the block keeps (one branch) or doubles (two) the channels.
+
+    Args:
+        in_channels (int): Input channels.
+        out_channels (int): ``in_channels`` or twice as many; any number with
+            ``expansion='conv'``.
+        stride (int): 1 or 2, of the 3x3 convolution.
+        expansion (str): How channels are doubled. 'concat': as above. 'conv':
+            one 1-bit 1x1 convolution to ``out_channels`` without a shortcut
+            (ablation: no duplicated concatenation).
+        activation (str): A key of ``ACTIVATIONS``.
+        rsign (bool): Learnable thresholds, else the plain sign.
+        estimator: Pseudo-gradient of the sign.
+        weight_binarizer (str): For all convolutions of the block.
+        norm_cfg (dict): Normalisation layer.
+
+    Shape:
+        ``(N, in_channels, H, W)`` ->
+        ``(N, out_channels, ceil(H / stride), ceil(W / stride))``.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 stride: int = 1,
+                 expansion: str = 'concat',
+                 activation: str = 'rprelu',
+                 rsign: bool = True,
+                 estimator: Estimator = 'approx',
+                 weight_binarizer: str = 'scaled_sign',
+                 norm_cfg: dict = dict(type='BN'),
+                 init_cfg: Optional[dict] = None):
+        super().__init__(init_cfg)
+        # An expanding convolution changes the number of channels: its input
+        # cannot be added to its output.
+        self.bypass = in_channels == out_channels or expansion == 'concat'
+        branches = out_channels // in_channels if self.bypass else 1
+        width = out_channels // branches
+        act = ACTIVATIONS[activation]
+
+        self.sign1 = RSign(in_channels, estimator, rsign)
+        self.conv1 = BinaryConv2d(
+            in_channels,
+            in_channels,
+            3,
+            stride,
+            padding=1,
+            weight_binarizer=weight_binarizer)
+        self.bn1 = build_norm_layer(norm_cfg, in_channels)[1]
+        self.shortcut = nn.Identity() if stride == 1 else nn.AvgPool2d(
+            2, stride, ceil_mode=True, count_include_pad=False)
+        self.act1 = act(in_channels)
+
+        self.sign2 = RSign(in_channels, estimator, rsign)
+        self.conv2 = nn.ModuleList(
+            BinaryConv2d(
+                in_channels, width, 1, weight_binarizer=weight_binarizer)
+            for _ in range(branches))
+        self.bn2 = nn.ModuleList(
+            build_norm_layer(norm_cfg, width)[1] for _ in range(branches))
+        self.act2 = act(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.bn1(self.conv1(self.sign1(x))) + self.shortcut(x)
+        a = self.act1(a)
+        z = self.sign2(a)
+        branches = [bn(conv(z)) for conv, bn in zip(self.conv2, self.bn2)]
+        if self.bypass:
+            branches = [branch + a for branch in branches]
+        y = torch.cat(branches, 1) if len(branches) > 1 else branches[0]
+        return self.act2(y)
+
+
+@MODELS.register_module()
+class ReActNet(BaseBackbone):
+    """ReActNet backbone.
+
+    A real-valued 3x3 stem (convolution and BN, no activation) and a chain of
+    :class:`ReActBlock`. Stage 1 and stage 2 of the training are this class
+    with ``weight_binarizer`` 'real' and 'scaled_sign'; parameters have the
+    same names and shapes.
+
+    Args:
+        arch (str | Sequence[Tuple[int, int]]): 'a', or a list of
+            ``(out_channels, stride)``, one a block.
+        in_channels (int): Channels of the image. Defaults to 3.
+        stem_channels (int, optional): Output channels of the stem. Defaults
+            to those of the arch (32 for 'a'); needed with an explicit list.
+        stem_stride (int): Stride of the stem. Defaults to 2.
+        weight_binarizer (str): A key of
+            :data:`mmreact.functional.WEIGHT_BINARIZERS`. Defaults to
+            'scaled_sign'.
+        estimator (str | dict): Pseudo-gradient of the activations' sign, see
+            :func:`mmreact.functional.get_estimator`. Defaults to 'approx'.
+        rsign (bool): RSign, else the plain sign (ablation). Defaults to True.
+        activation (str): 'rprelu', or 'prelu' or 'none' (ablations).
+        expansion (str): 'concat', or 'conv' (ablation), see
+            :class:`ReActBlock`.
+        out_indices (Sequence[int]): Stages to return; a stage ends where the
+            next block has stride 2. Negative ones count from the end.
+            Defaults to ``(-1, )``.
+        frozen_stages (int): Freeze the stem and this many stages; 0 is the
+            stem only, -1 nothing. Defaults to -1.
+        norm_eval (bool): Keep normalisation layers in eval mode while
+            training. Defaults to False.
+        norm_cfg (dict): Defaults to ``dict(type='BN')``.
+        init_cfg (dict | list[dict], optional): Defaults to Kaiming for
+            convolutions and 1 for normalisation weights.
+
+    Shape:
+        ``(N, in_channels, H, W)`` -> a tuple of ``(N, C_i, H_i, W_i)``.
+
+    Raises:
+        ValueError: For an unknown arch, binarizer, estimator, activation or
+            expansion, widths that neither stay nor double, an out index or
+            number of frozen stages that does not exist, and, in forward, an
+            input smaller than the product of the strides.
+    """
+
+    arch_settings = dict(
+        a=dict(
+            stem_channels=32,
+            blocks=((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
+                    *[(512, 1)] * 5, (1024, 2), (1024, 1))))
+
+    def __init__(self,
+                 arch: Union[str, Sequence[Tuple[int, int]]] = 'a',
+                 in_channels: int = 3,
+                 stem_channels: Optional[int] = None,
+                 stem_stride: int = 2,
+                 weight_binarizer: str = 'scaled_sign',
+                 estimator: Estimator = 'approx',
+                 rsign: bool = True,
+                 activation: str = 'rprelu',
+                 expansion: str = 'concat',
+                 out_indices: Sequence[int] = (-1, ),
+                 frozen_stages: int = -1,
+                 norm_eval: bool = False,
+                 norm_cfg: dict = dict(type='BN'),
+                 init_cfg: Optional[Union[dict, list]] = [
+                     dict(type='Kaiming', layer='Conv2d'),
+                     dict(type='Constant', val=1, layer=['_BatchNorm'])
+                 ]):
+        super().__init__(init_cfg)
+        check_choice('activation', activation, ACTIVATIONS)
+        check_choice('expansion', expansion, EXPANSIONS)
+        stem_channels, blocks = self._parse_arch(arch, stem_channels)
+        if expansion == 'concat':
+            self._check_widths(stem_channels, blocks)
+
+        self.stem = nn.Sequential(
+            nn.Conv2d(
+                in_channels,
+                stem_channels,
+                3,
+                stem_stride,
+                padding=1,
+                bias=False),
+            build_norm_layer(norm_cfg, stem_channels)[1])
+        self.stages = nn.ModuleList()
+        self.min_size = stem_stride
+        channels = stem_channels
+        for out_channels, stride in blocks:
+            if stride > 1 or not self.stages:
+                self.stages.append(nn.Sequential())
+            self.stages[-1].append(
+                ReActBlock(channels, out_channels, stride, expansion,
+                           activation, rsign, estimator, weight_binarizer,
+                           norm_cfg))
+            channels = out_channels
+            self.min_size *= stride
+
+        self.out_indices = self._parse_out_indices(out_indices)
+        if not -1 <= frozen_stages <= len(self.stages):
+            raise ValueError(f'frozen_stages must be from -1 to '
+                             f'{len(self.stages)}, got {frozen_stages}.')
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self._freeze_stages()
+
+    def _parse_arch(self, arch, stem_channels):
+        """Return stem channels and ``[(out_channels, stride), ...]``."""
+        if isinstance(arch, str):
+            check_choice('arch', arch, self.arch_settings)
+            settings = self.arch_settings[arch]
+            return stem_channels or settings['stem_channels'], settings[
+                'blocks']
+        if not stem_channels:
+            raise ValueError('An explicit list of blocks needs stem_channels.')
+        blocks = [tuple(block) for block in arch]
+        if not blocks or any(
+                len(block) != 2 or block[1] not in (1, 2) for block in blocks):
+            raise ValueError('arch must be a name or a list of (out_channels, '
+                             f'stride) with stride 1 or 2, got {arch!r}.')
+        return stem_channels, blocks
+
+    @staticmethod
+    def _check_widths(stem_channels, blocks):
+        channels = stem_channels
+        for i, (out_channels, _) in enumerate(blocks):
+            if out_channels not in (channels, 2 * channels):
+                raise ValueError(
+                    f'Block {i} has {channels} input channels and '
+                    f'{out_channels} output channels: a block keeps or '
+                    f'doubles them ({channels} or {2 * channels}).')
+            channels = out_channels
+
+    def _parse_out_indices(self, out_indices):
+        number = len(self.stages)
+        if any(not -number <= i < number for i in out_indices):
+            raise ValueError(f'out_indices must be from {-number} to '
+                             f'{number - 1}, got {tuple(out_indices)}.')
+        return tuple(sorted(i % number for i in out_indices))
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        check_input_size(x, self.min_size, type(self).__name__)
+        x = self.stem(x)
+        outs = []
+        for i, stage in enumerate(self.stages):
+            x = stage(x)
+            if i in self.out_indices:
+                outs.append(x)
+        return tuple(outs)
+
+    def _freeze_stages(self):
+        if self.frozen_stages < 0:
+            return
+        for module in [self.stem, *self.stages[:self.frozen_stages]]:
+            module.eval()
+            module.requires_grad_(False)
+
+    def train(self, mode: bool = True):
+        """Set the mode; frozen stages, and norms if so asked, stay in eval."""
+        super().train(mode)
+        self._freeze_stages()
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self

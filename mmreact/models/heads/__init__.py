@@ -1,0 +1,3 @@
+from .distributional_loss_head import DistributionalLossHead
+
+__all__ = ['DistributionalLossHead']

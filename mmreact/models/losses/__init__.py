@@ -1,0 +1,3 @@
+from .distributional_loss import DistributionalLoss
+
+__all__ = ['DistributionalLoss']

@@ -1,0 +1,131 @@
+"""Read checkpoints safely and match them strictly.
+
+Checkpoints come from elsewhere: they are unpickled with ``weights_only=True``
+always, and no key is dropped in silence.
+"""
+import zipfile
+from pathlib import Path
+from typing import Mapping, Union
+from urllib.error import URLError
+from urllib.parse import urlparse
+
+import torch
+from torch import nn
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be read, or that does not fit the model."""
+
+
+def is_url(source: Union[str, Path]) -> bool:
+    """Whether a checkpoint's source is an address and not a file."""
+    return urlparse(str(source)).scheme in ('http', 'https')
+
+
+def check_file(path: Union[str, Path]) -> Path:
+    """Say early what is wrong with a local checkpoint file.
+
+    Raises:
+        CheckpointError: If it does not exist or is not a whole checkpoint.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f'There is no checkpoint {path}.')
+    with open(path, 'rb') as f:
+        zipped = f.read(2) == b'PK'
+    if path.stat().st_size == 0 or (zipped and not zipfile.is_zipfile(path)):
+        raise CheckpointError(
+            f'The checkpoint {path} ({path.stat().st_size} bytes) is '
+            'truncated. Copy it again, or use an earlier one.')
+    return path
+
+
+def _download(url: str) -> Path:
+    """Return the file of an address in torch's checkpoint cache."""
+    folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    path = folder / Path(urlparse(url).path).name
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        prefix = torch.hub.HASH_REGEX.search(path.name)
+        try:
+            torch.hub.download_url_to_file(url, str(path),
+                                           prefix.group(1) if prefix else None)
+        except (URLError, OSError, RuntimeError) as error:
+            raise CheckpointError(
+                f'Cannot download {url} ({error}). Download it on a machine '
+                f'with network access and put it there: {path}') from error
+    return path
+
+
+def load_checkpoint(source: Union[str, Path],
+                    map_location: str = 'cpu') -> dict:
+    """Load a checkpoint from a file or an address, without trusting it.
+
+    Args:
+        source (str | Path): A file, or an http(s) address, which is
+            downloaded once into torch's checkpoint cache (on rank 0 first).
+        map_location (str): Device of the tensors. Defaults to 'cpu'.
+
+    Raises:
+        CheckpointError: If it cannot be had, is truncated, or holds anything
+            but tensors and plain values. The message says what to do.
+    """
+    if is_url(source):
+        from mmengine.dist import barrier, is_main_process
+        if is_main_process():
+            _download(str(source))
+        barrier()
+        source = _download(str(source))
+    path = check_file(source)
+    try:
+        checkpoint = torch.load(path, map_location, weights_only=True)
+    except Exception as error:
+        raise CheckpointError(
+            f'Cannot read the checkpoint {path}: '
+            f'{str(error).splitlines()[0] if str(error) else error!r}. It is '
+            'corrupt, not a PyTorch checkpoint, or holds other objects than '
+            'tensors, which are not loaded.') from error
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(f'The checkpoint {path} holds a '
+                              f'{type(checkpoint).__name__}, not a dict.')
+    return checkpoint
+
+
+def get_state_dict(checkpoint: Mapping) -> dict:
+    """Return the weights of a checkpoint, without DataParallel's prefix."""
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    return {key.removeprefix('module.'): v for key, v in state_dict.items()}
+
+
+def check_match(model: nn.Module, state_dict: Mapping, source: str) -> None:
+    """Require that names and shapes are exactly those of the model.
+
+    Args:
+        model (nn.Module): The model to load into.
+        state_dict (Mapping[str, Tensor]): The weights.
+        source (str): Where they come from, for the message.
+
+    Raises:
+        CheckpointError: Names every key that is missing, unexpected or of
+            another shape.
+    """
+    expected = {key: tuple(v.shape) for key, v in model.state_dict().items()}
+    given = {key: tuple(v.shape) for key, v in state_dict.items()}
+    lines = [
+        f'  missing: {key} {shape}' for key, shape in expected.items()
+        if key not in given
+    ]
+    lines += [
+        f'  unexpected: {key} {shape}' for key, shape in given.items()
+        if key not in expected
+    ]
+    lines += [
+        f'  shape: {key} is {given[key]}, the model has {shape}'
+        for key, shape in expected.items()
+        if key in given and given[key] != shape
+    ]
+    if lines:
+        raise CheckpointError(
+            f'{source} does not fit the model; {len(lines)} keys differ:\n' +
+            '\n'.join(lines) +
+            '\nUse a checkpoint of this architecture and these widths.')

@@ -1,0 +1,55 @@
+"""Print the operations and parameters of a config's network, by layer."""
+import argparse
+import json
+import sys
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description='Count BOPs, FLOPs, OPs (BOPs/64 + FLOPs) and parameters')
+    parser.add_argument('config', help='config file path')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        default=[224, 224],
+        help='input height and width (one number: a square)')
+    parser.add_argument(
+        '--json', action='store_true', help='print one line of JSON')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config: key=value')
+    args = parser.parse_args()
+    if len(args.shape) > 2 or min(args.shape) < 1:
+        parser.error('--shape takes one or two positive numbers')
+    return args
+
+
+def main():
+    args = parse_args()
+    from mmpretrain.registry import MODELS
+
+    import mmreact.models  # noqa: F401, registers
+    from mmreact.analysis import count_ops
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    init_default_scope('mmpretrain')
+    model = MODELS.build(cfg.model)
+    channels = cfg.model.backbone.get('in_channels', 3)
+    shape = (channels, args.shape[0], args.shape[-1])
+    report = count_ops(model, shape)
+    if args.json:
+        print(json.dumps(dict(input_shape=shape, **report.to_dict())))
+    else:
+        print(f'{args.config}, input {shape}')
+        print(report.table())
+
+
+if __name__ == '__main__':
+    sys.exit(main())
