@@ -50,7 +50,9 @@ def check_versions() -> None:
     for name, (module, low, high) in SUPPORTED.items():
         try:
             version = __import__(module).__version__
-        except ImportError:
+        except ModuleNotFoundError as error:
+            if error.name != module:  # installed, but it cannot be imported
+                raise
             version = None
         if version is None or not (digit_version(low) <= digit_version(version)
                                    < digit_version(high)):

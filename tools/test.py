@@ -67,8 +67,10 @@ def main():
         print(
             json.dumps(
                 dict(
-                    config=args.config, checkpoint=args.checkpoint,
-                    **metrics)),
+                    config=args.config,
+                    checkpoint=args.checkpoint,
+                    **{k: round(float(v), 4)
+                       for k, v in metrics.items()})),
             file=result)
 
 

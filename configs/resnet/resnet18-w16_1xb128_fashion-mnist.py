@@ -22,3 +22,4 @@ model = dict(
         num_classes=10,
         in_channels=128,
         loss=dict(type='CrossEntropyLoss')))
+optim_wrapper = dict(optimizer=dict(lr=3e-3))

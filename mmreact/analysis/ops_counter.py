@@ -107,7 +107,7 @@ def count_ops(model: nn.Module, input_shape: Sequence[int]) -> OpsReport:
     Returns:
         OpsReport: Rows in the order of execution, and totals.
     """
-    layers: Dict[str, LayerOps] = {}
+    layers: Dict[Tuple[str, bool], LayerOps] = {}
     hooks = [
         module.register_forward_hook(_make_hook(name, layers))
         for name, module in model.named_modules()
@@ -136,22 +136,25 @@ def count_ops(model: nn.Module, input_shape: Sequence[int]) -> OpsReport:
         list(layers.values()), params, one_bit_params, packed_bytes)
 
 
-def _make_hook(name: str, layers: Dict[str, LayerOps]):
+def _make_hook(name: str, layers: Dict[Tuple[str, bool], LayerOps]):
 
     def hook(module: nn.Module, inputs: Tuple[Tensor], output: Tensor):
         macs = _count_macs(module, inputs[0], output)
-        if name in layers:  # called more than once
-            layers[name].macs += macs
-            return
         one_bit_params = _one_bit_params(module)
-        layers[name] = LayerOps(
+        binary = one_bit_params > 0 and _is_one_bit(inputs[0])
+        if (name, binary) in layers:  # called more than once
+            layers[name, binary].macs += macs
+            return
+        # Called on 1-bit and on real inputs: two rows, the weights once.
+        stored = (name, not binary) not in layers
+        layers[name, binary] = LayerOps(
             name=name,
             type=type(module).__name__,
             output_shape=tuple(output.shape[1:]),
             macs=macs,
-            binary=one_bit_params > 0 and _is_one_bit(inputs[0]),
-            params=sum(p.numel() for p in module.parameters()),
-            one_bit_params=one_bit_params)
+            binary=binary,
+            params=stored * sum(p.numel() for p in module.parameters()),
+            one_bit_params=stored * one_bit_params)
 
     return hook
 

@@ -1,8 +1,8 @@
 """Write files whole or not at all."""
 import os
-import tempfile
 from pathlib import Path
 from typing import Union
+from uuid import uuid4
 
 from mmengine.fileio import LocalBackend, register_backend
 
@@ -24,16 +24,16 @@ class AtomicLocalBackend(LocalBackend):
         """
         path = Path(filepath)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f'.{path.name}.')
+        # Not tempfile: its files are readable by their owner only.
+        temporary = path.with_name(f'.{path.name}.{uuid4().hex}')
         try:
-            with os.fdopen(handle, 'wb') as f:
+            with open(temporary, 'xb') as f:
                 f.write(obj)
                 f.flush()
                 os.fsync(f.fileno())
             os.replace(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
     def put_text(self,

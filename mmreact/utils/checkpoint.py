@@ -110,7 +110,10 @@ def check_match(model: nn.Module, state_dict: Mapping, source: str) -> None:
             another shape.
     """
     expected = {key: tuple(v.shape) for key, v in model.state_dict().items()}
-    given = {key: tuple(v.shape) for key, v in state_dict.items()}
+    given = {  # a file of another layout also holds e.g. numbers
+        key: tuple(getattr(v, 'shape', ()))
+        for key, v in state_dict.items()
+    }
     lines = [
         f'  missing: {key} {shape}' for key, shape in expected.items()
         if key not in given

@@ -5,15 +5,17 @@ data_root = 'data/fashion_mnist'
 # Mean and std over the 60,000 training images, pixels from 0 to 255
 data_preprocessor = dict(num_classes=10, mean=[72.94], std=[90.02])
 
+# 2 pixels on each side give 32x32, so that nothing is left to crop. (Pad and
+# CenterCrop pad on the right and at the bottom only.)
+pad = dict(type='RandomCrop', crop_size=32, padding=2)
 train_pipeline = [
     dict(type='SeedAugmentation'),
-    # Shifts by up to 2 pixels within the padding.
-    dict(type='RandomCrop', crop_size=32, padding=4),
+    pad,
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
 test_pipeline = [
-    dict(type='CenterCrop', crop_size=32, auto_pad=True),
+    pad,
     dict(type='PackInputs'),
 ]
 

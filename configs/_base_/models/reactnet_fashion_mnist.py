@@ -3,7 +3,7 @@ model = dict(
     type='DistilledImageClassifier',
     backbone=dict(
         type='ReActNet',
-        arch=[(32, 2), (64, 1), (64, 1)],
+        arch=[(32, 2), (64, 2), (64, 1)],
         in_channels=1,
         stem_channels=16),
     neck=dict(type='GlobalAveragePooling'),

@@ -27,9 +27,14 @@ class LoadImage(_LoadImageFromFile):
     def transform(self, results: dict) -> dict:
         """Add ``img`` (H, W, C) uint8 in BGR, ``img_shape``, ``ori_shape``.
 
+        An image that was given without a path is left as it is: MMPretrain's
+        inferencers load images themselves and then run the whole pipeline.
+
         Raises:
             CorruptImageError: With the path of the file.
         """
+        if 'img' in results and 'img_path' not in results:
+            return results
         try:
             return super().transform(results)
         except Exception as error:

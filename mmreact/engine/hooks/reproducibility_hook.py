@@ -80,8 +80,9 @@ class ReproducibilityHook(Hook):
 
 
 def _transforms(dataset) -> list:
-    """The transforms of a dataset, also of one inside wrappers."""
-    while not hasattr(dataset, 'pipeline') and hasattr(dataset, 'dataset'):
-        dataset = dataset.dataset
-    pipeline = getattr(dataset, 'pipeline', None)
-    return getattr(pipeline, 'transforms', [])
+    """The transforms of a dataset, also of those inside wrappers."""
+    if hasattr(dataset, 'pipeline'):
+        return getattr(dataset.pipeline, 'transforms', [])
+    inner = [dataset.dataset] if hasattr(dataset, 'dataset') else getattr(
+        dataset, 'datasets', [])  # of ConcatDataset
+    return [t for one in inner for t in _transforms(one)]

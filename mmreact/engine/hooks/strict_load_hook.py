@@ -1,6 +1,7 @@
 """Refuse a checkpoint that does not fit the model."""
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop
 from mmpretrain.registry import HOOKS
 
 from ...utils.checkpoint import check_match, get_state_dict
@@ -17,7 +18,8 @@ class StrictLoadHook(Hook):
     Args:
         reset_head (bool): Take everything but the classifier (``head.*``)
             from ``load_from`` and let the classifier start anew, for another
-            set of classes. Has no effect on resuming. Defaults to False.
+            set of classes. Has no effect on resuming, validation and
+            testing. Defaults to False.
     """
 
     # Before EMAHook, which copies what it finds in the checkpoint.
@@ -36,7 +38,9 @@ class StrictLoadHook(Hook):
         if is_model_wrapper(model):
             model = model.module
         state_dict = get_state_dict(checkpoint)
-        if self.reset_head and not runner._resume:
+        # A loop is built when training starts, and not for a test.
+        trains = isinstance(runner._train_loop, BaseLoop)
+        if self.reset_head and trains and not runner._resume:
             fresh = model.state_dict()
             state_dict = {
                 **{
@@ -49,7 +53,8 @@ class StrictLoadHook(Hook):
                 }
             }
             runner.logger.info('The classifier (head.*) starts anew.')
-        check_match(model, state_dict, f'Checkpoint {runner._load_from}')
+        source = runner._load_from or f'resumed in {runner.work_dir}'
+        check_match(model, state_dict, f'Checkpoint {source}')
         checkpoint['state_dict'] = state_dict
 
 

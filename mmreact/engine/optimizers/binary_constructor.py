@@ -54,7 +54,7 @@ class BinaryOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             raise ValueError(
                 f'{type(self).__name__} has no paramwise_cfg '
                 f'{", ".join(sorted(unknown))}. Known: decay_shifts.')
-        self.paramwise_cfg.setdefault('decay_shifts', False)
+        self.paramwise_cfg = {'decay_shifts': False, **self.paramwise_cfg}
 
     def add_params(self, params: List[dict], module: nn.Module,
                    **kwargs) -> None:

@@ -1,6 +1,7 @@
 """Run a plan: what is missing, in order."""
 import gc
 import time
+from copy import deepcopy
 from pathlib import Path
 from typing import List, Optional
 
@@ -74,8 +75,6 @@ def train_plan(runs: List[Run],
     start_distributed(launcher, runs[-1].cfg.get('env_cfg',
                                                  {}).get('dist_cfg'))
     init_default_scope(runs[-1].cfg.get('default_scope', 'mmpretrain'))
-    # Resuming any run resumes the first one that was interrupted: the ones
-    # behind it have not started.
     from_rank_0(check_plan, runs, reset_head)
     for number, run in enumerate(runs, 1):
         main = run is runs[-1]
@@ -122,7 +121,7 @@ def _decide(run: Run, resume: bool, checkpoint: Optional[str]) -> dict:
 
 def _train(run: Run, action: dict, reset_head: bool, launcher: str) -> None:
     """Train one run to its end."""
-    cfg = run.cfg
+    cfg = deepcopy(run.cfg)  # fingerprints need it as it is
     cfg.work_dir = str(run.work_dir)
     cfg.launcher = launcher
     cfg.experiment_name = f'{run.name}_{time.time_ns()}'

@@ -222,7 +222,10 @@ class ReActNet(BaseBackbone):
                 'blocks']
         if not stem_channels:
             raise ValueError('An explicit list of blocks needs stem_channels.')
-        blocks = [tuple(block) for block in arch]
+        blocks = [
+            tuple(block) if isinstance(block, Sequence) else (block, )
+            for block in arch
+        ]
         if not blocks or any(
                 len(block) != 2 or block[1] not in (1, 2) for block in blocks):
             raise ValueError('arch must be a name or a list of (out_channels, '

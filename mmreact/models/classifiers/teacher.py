@@ -19,12 +19,12 @@ class FrozenTeacher:
     Args:
         model (dict, optional): Config of any MMPretrain classifier.
         config (str, optional): Instead of ``model``, a config file to take it
-            (and its ``data_preprocessor``) from.
+            (and the ``data_preprocessor``) from.
         checkpoint (str, optional): Its weights, a file or an address. A
             teacher without weights is refused when it is used.
         data_preprocessor (dict, optional): The ``mean``, ``std`` and
-            ``to_rgb`` that the teacher was trained with. Defaults to the
-            student's.
+            ``to_rgb`` that the teacher was trained with. Defaults to those
+            in ``model`` or ``config``, else to the student's.
     """
 
     def __init__(self,
@@ -85,12 +85,13 @@ class FrozenTeacher:
             raise ValueError(
                 'The teacher has no weights: set `model.teacher.checkpoint` '
                 'or give tools/train.py --teacher CKPT.')
-        model = self.model
+        model, preprocessor = self.model, None
         if self.config is not None:
             cfg = Config.fromfile(self.config)
-            model = cfg.model
-            if self.data_preprocessor is None:
-                self.data_preprocessor = cfg.get('data_preprocessor')
+            model, preprocessor = cfg.model, cfg.get('data_preprocessor')
+        if self.data_preprocessor is None:  # as Runner: the model's goes first
+            self.data_preprocessor = model.get('data_preprocessor',
+                                               preprocessor)
         module = MODELS.build(model)
         state_dict = get_state_dict(load_checkpoint(self.checkpoint))
         check_match(module, state_dict, f'Teacher {self.checkpoint}')

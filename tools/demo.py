@@ -1,0 +1,173 @@
+"""Train and test a small ReActNet on real images, in a few minutes.
+
+It runs the same commands as a user would, shows them, and ends with a table.
+"""
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = 'configs/reactnet/reactnet-small_1xb128_fashion-mnist.py'
+QUICK = [
+    'train_cfg.max_epochs=1', 'param_scheduler.end=1',
+    'train_dataloader.dataset.indices=1280'
+]
+# What of a training's output is progress; the rest is in its log file.
+PROGRESS = re.compile(r'^\[\d+/\d+\]|Epoch\(')
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        default=Path('work_dirs/demo'),
+        help='where everything goes (default: work_dirs/demo)')
+    parser.add_argument(
+        '--data-root',
+        type=Path,
+        default=Path('data/fashion_mnist'),
+        help='where Fashion-MNIST is, or is put (default: '
+        'data/fashion_mnist)')
+    parser.add_argument(
+        '--quick',
+        action='store_true',
+        help='a few iterations only, to see that everything works')
+    return parser.parse_args()
+
+
+def run(tool: str, *args, show=lambda line: False) -> str:
+    """Run a tool of this folder; return its standard output.
+
+    Lines that ``show`` accepts are printed as they come. If the tool fails,
+    its last lines are printed and the demo ends.
+    """
+    words = [f'tools/{tool}', *map(str, args)]
+    print('$ python ' + ' '.join(words), flush=True)
+    command = [sys.executable, '-u', str(ROOT / words[0]), *words[1:]]
+    # One core computes while others load images: for so small a network
+    # faster than threads that wait for each other.
+    env = {'OMP_NUM_THREADS': '1', **os.environ}
+    out = []
+    with subprocess.Popen(
+            command,
+            text=True,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT) as process:
+        for line in process.stdout:
+            out.append(line)
+            if show(line):
+                print(line.rstrip(), flush=True)
+    if process.returncode:
+        print(''.join(out[-40:]), file=sys.stderr)
+        sys.exit(f'{words[0]} failed; its last lines are above.')
+    return ''.join(out)
+
+
+def run_json(tool: str, *args) -> dict:
+    """Run a tool that prints a line of JSON."""
+    lines = run(tool, *args, '--json').splitlines()
+    return json.loads([line for line in lines if line.startswith('{')][-1])
+
+
+def read_scalars(work_dir: Path) -> list:
+    """The rows that a training has logged, oldest first."""
+    files = sorted(work_dir.glob('*/vis_data/scalars.json'))
+    return [
+        json.loads(line) for path in files
+        for line in path.read_text().splitlines()
+    ]
+
+
+def plot_curves(runs: dict, path: Path) -> None:
+    """Draw loss and top-1 of all runs over their iterations."""
+    import matplotlib
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
+    for name, work_dir in runs.items():
+        rows = read_scalars(work_dir)
+        train = [row for row in rows if 'loss' in row]
+        left.plot([row['iter'] for row in train],
+                  [row['loss'] for row in train],
+                  label=name)
+        val = [row for row in rows if 'accuracy/top1' in row]
+        right.plot([row['step'] for row in val],
+                   [row['accuracy/top1'] for row in val],
+                   marker='o',
+                   label=name)
+    left.set(xlabel='iteration', ylabel='training loss')
+    right.set(xlabel='epoch', ylabel='top-1 on the test images, %')
+    right.xaxis.get_major_locator().set_params(integer=True)
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def seconds(work_dir: Path, checkpoint: Path) -> float:
+    """From the start of a training to its last checkpoint."""
+    start = (work_dir / 'fingerprint.json').stat().st_mtime
+    return checkpoint.stat().st_mtime - start
+
+
+def main():
+    args = parse_args()
+    quick = QUICK if args.quick else []
+    run('dataset_converters/prepare_fashion_mnist.py',
+        '--root',
+        args.data_root,
+        show=lambda line: True)
+    options = ['--data-root', args.data_root]
+    train = [CONFIG, '--work-dir', args.work_dir, '--seed', 0, *options]
+    if quick:
+        train += ['--cfg-options', *quick]
+    # Continues what an earlier call has left unfinished.
+    run('train.py',
+        *train,
+        '--resume',
+        show=lambda line: bool(PROGRESS.search(line)))
+
+    from mmreact.engine.stages import make_plan
+    rows, runs = [], {}
+    for name, planned in zip(('teacher', 'stage 1', 'stage 2'),
+                             make_plan(CONFIG, args.work_dir)):
+        config = planned.work_dir / f'{planned.name}.py'
+        checkpoint = planned.last_checkpoint()
+        metrics = run_json('test.py', config, checkpoint, '--work-dir',
+                           planned.work_dir / 'test', *options)
+        ops = run_json('analysis_tools/get_ops.py', config, '--shape', 32)
+        runs[name] = planned.work_dir
+        rows.append([
+            name, f'{metrics["accuracy/top1"]:.2f}',
+            f'{metrics["accuracy/top5"]:.2f}',
+            *(f'{ops[key]:,}'
+              for key in ('bops', 'flops', 'ops', 'params', 'one_bit_params')),
+            f'{seconds(planned.work_dir, checkpoint):.0f}'
+        ])
+    curves = args.work_dir / 'curves.png'
+    plot_curves(runs, curves)
+
+    head = [
+        '', 'top-1 %', 'top-5 %', 'BOPs', 'FLOPs', 'OPs', 'parameters',
+        '1-bit', 'seconds'
+    ]
+    print('\nFashion-MNIST, 10,000 test images' +
+          (' (a quick run, not a result)' if quick else ''))
+    for row in [head, *rows]:
+        print(f'{row[0]:<9}' + ''.join(f'{cell:>13}' for cell in row[1:]))
+    print('OPs = BOPs / 64 + FLOPs, for one image; the 1-bit parameters are '
+          'among the parameters.')
+    for name, work_dir in runs.items():
+        print(f'{name:<9}checkpoints and logs: {work_dir}')
+    print(f'curves   {curves}')
+
+
+if __name__ == '__main__':
+    sys.exit(main())
