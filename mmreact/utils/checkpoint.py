@@ -40,8 +40,12 @@ def check_file(path: Union[str, Path]) -> Path:
     return path
 
 
-def _download(url: str) -> Path:
-    """Return the file of an address in torch's checkpoint cache."""
+def download(url: str) -> Path:
+    """Return the file of an address in torch's checkpoint cache.
+
+    Raises:
+        CheckpointError: If it cannot be downloaded; says where to put it.
+    """
     folder = Path(torch.hub.get_dir()) / 'checkpoints'
     path = folder / Path(urlparse(url).path).name
     if not path.is_file():
@@ -53,7 +57,8 @@ def _download(url: str) -> Path:
         except (URLError, OSError, RuntimeError) as error:
             raise CheckpointError(
                 f'Cannot download {url} ({error}). Download it on a machine '
-                f'with network access and put it there: {path}') from error
+                f'with network access and put it there: {path} (or give a '
+                'file instead of the address).') from error
     return path
 
 
@@ -73,9 +78,9 @@ def load_checkpoint(source: Union[str, Path],
     if is_url(source):
         from mmengine.dist import barrier, is_main_process
         if is_main_process():
-            _download(str(source))
+            download(str(source))
         barrier()
-        source = _download(str(source))
+        source = download(str(source))
     path = check_file(source)
     try:
         checkpoint = torch.load(path, map_location, weights_only=True)

@@ -6,26 +6,31 @@ from typing import List
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS, MODELS
 
-from ...utils.checkpoint import check_file, check_match, is_url
+from ...utils.checkpoint import check_file, check_match, download, is_url
 from .plan import Run
 
 
 def check_plan(runs: List[Run], reset_head: bool = False) -> None:
-    """Check data, files, classes and hand-overs of all runs.
+    """Check data, files, classes and hand-overs of all unfinished runs.
+
+    Published weights of a teacher are downloaded here.
 
     Raises:
         FileNotFoundError, ValueError, CheckpointError: The first thing that
             is wrong, with what to do about it.
     """
     for run in runs:
+        if run.final_checkpoint.is_file():
+            continue
         for key in ('train', 'val'):
             if run.cfg.get(f'{key}_dataloader') is not None:
                 check_dataset(run.cfg[f'{key}_dataloader'].dataset)
         if isinstance(run.start_from, Path):
             check_file(run.start_from)
-        if isinstance(run.teacher, str) and not is_url(run.teacher):
-            check_file(run.teacher)
         check_teacher(run)
+        if isinstance(run.teacher, str):
+            source = run.teacher
+            download(source) if is_url(source) else check_file(source)
         if isinstance(run.start_from, Run):
             check_hand_over(run.start_from, run, reset_head)
 
