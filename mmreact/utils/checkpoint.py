@@ -102,6 +102,17 @@ def get_state_dict(checkpoint: Mapping) -> dict:
     return {key.removeprefix('module.'): v for key, v in state_dict.items()}
 
 
+def with_head_of(model: nn.Module, state_dict: Mapping) -> dict:
+    """Replace the classifier (``head.*``) in weights by the model's own."""
+    kept = {k: v for k, v in state_dict.items() if not _is_head(k)}
+    own = model.state_dict()
+    return {**kept, **{k: v.clone() for k, v in own.items() if _is_head(k)}}
+
+
+def _is_head(key: str) -> bool:
+    return key.startswith('head.')
+
+
 def check_match(model: nn.Module, state_dict: Mapping, source: str) -> None:
     """Require that names and shapes are exactly those of the model.
 

@@ -4,7 +4,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from mmpretrain.registry import HOOKS
 
-from ...utils.checkpoint import check_match, get_state_dict
+from ...utils.checkpoint import check_match, get_state_dict, with_head_of
 
 
 @HOOKS.register_module()
@@ -41,22 +41,8 @@ class StrictLoadHook(Hook):
         # A loop is built when training starts, and not for a test.
         trains = isinstance(runner._train_loop, BaseLoop)
         if self.reset_head and trains and not runner._resume:
-            fresh = model.state_dict()
-            state_dict = {
-                **{
-                    k: v
-                    for k, v in state_dict.items() if not _is_head(k)
-                },
-                **{
-                    k: v.clone()
-                    for k, v in fresh.items() if _is_head(k)
-                }
-            }
+            state_dict = with_head_of(model, state_dict)
             runner.logger.info('The classifier (head.*) starts anew.')
         source = runner._load_from or f'resumed in {runner.work_dir}'
         check_match(model, state_dict, f'Checkpoint {source}')
         checkpoint['state_dict'] = state_dict
-
-
-def _is_head(key: str) -> bool:
-    return key.startswith('head.')

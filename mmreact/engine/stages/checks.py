@@ -6,7 +6,8 @@ from typing import List
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS, MODELS
 
-from ...utils.checkpoint import check_file, check_match, download, is_url
+from ...utils.checkpoint import (check_match, download, get_state_dict, is_url,
+                                 load_checkpoint, with_head_of)
 from .plan import Run
 
 
@@ -25,14 +26,9 @@ def check_plan(runs: List[Run], reset_head: bool = False) -> None:
         for key in ('train', 'val'):
             if run.cfg.get(f'{key}_dataloader') is not None:
                 check_dataset(run.cfg[f'{key}_dataloader'].dataset)
-        if isinstance(run.start_from, Path):
-            check_file(run.start_from)
         check_teacher(run)
-        if isinstance(run.teacher, str):
-            source = run.teacher
-            download(source) if is_url(source) else check_file(source)
-        if isinstance(run.start_from, Run):
-            check_hand_over(run.start_from, run, reset_head)
+        if run.start_from is not None:
+            check_hand_over(run, reset_head and run is runs[-1])
 
 
 def check_dataset(dataset: dict) -> None:
@@ -80,10 +76,11 @@ def check_dataset(dataset: dict) -> None:
 
 
 def check_teacher(run: Run) -> None:
-    """Check that a distilled model has a teacher, with the same classes.
+    """Check a distilled model's teacher: its weights and its classes.
 
     Raises:
-        ValueError: If it has not.
+        ValueError: If there is none, or it has other classes.
+        CheckpointError: If its checkpoint cannot be had or does not fit.
     """
     teacher = run.cfg.model.get('teacher')
     if teacher is None:
@@ -92,43 +89,37 @@ def check_teacher(run: Run) -> None:
         raise ValueError(f'The teacher of {run.name} has no weights: set '
                          '`model.teacher.checkpoint` or give --teacher CKPT.')
     model = teacher.get('model')
-    if teacher.get('config'):
+    if isinstance(run.teacher, Run):
+        model = run.teacher.cfg.model
+    elif teacher.get('config'):
         model = Config.fromfile(teacher.config).model
-        if isinstance(run.teacher, Run):
-            model = run.teacher.cfg.model
     theirs = (model.get('head') or {}).get('num_classes')
     ours = run.cfg.model.head.get('num_classes')
     if theirs != ours:
         raise ValueError(
             f'{run.name} has {ours} classes, its teacher {theirs}. Take a '
             'teacher that was trained on the same classes.')
+    if isinstance(run.teacher, str):
+        source = download(run.teacher) if is_url(run.teacher) else run.teacher
+        check_match(
+            MODELS.build(model), get_state_dict(load_checkpoint(source)),
+            f'Teacher {run.teacher}')
 
 
-def check_hand_over(first: Run, second: Run, reset_head: bool) -> None:
-    """Check that the second run's model takes all weights of the first's.
+def check_hand_over(run: Run, reset_head: bool) -> None:
+    """Check that a run's model takes all weights of what it starts from.
 
     Raises:
         CheckpointError: Names every key that does not match.
     """
-    built = []
-    for run in (first, second):
-        cfg = run.cfg.model.copy()
-        cfg.setdefault('data_preprocessor', run.cfg.get('data_preprocessor'))
-        built.append(MODELS.build(cfg))
-    given, model = built
-    state_dict = given.state_dict()
+    model = MODELS.build(run.cfg.model)
+    source = run.start_from
+    if isinstance(source, Run):
+        state_dict = MODELS.build(source.cfg.model).state_dict()
+        name = f'The model of {source.name}, from which {run.name} starts,'
+    else:
+        state_dict = get_state_dict(load_checkpoint(source))
+        name = f'Checkpoint {source}'
     if reset_head:
-        fresh = model.state_dict()
-        state_dict = {
-            **{
-                k: v
-                for k, v in state_dict.items() if k[:5] != 'head.'
-            },
-            **{
-                k: v
-                for k, v in fresh.items() if k[:5] == 'head.'
-            }
-        }
-    check_match(
-        model, state_dict, f'The model of {first.name}, from which '
-        f'{second.name} starts,')
+        state_dict = with_head_of(model, state_dict)
+    check_match(model, state_dict, name)

@@ -9,7 +9,7 @@ import torch
 from mmengine.dist import (broadcast_object_list, get_world_size, init_dist,
                            is_distributed, is_main_process)
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from ... import compat
 from .checks import check_plan
@@ -146,10 +146,24 @@ def _train(run: Run, action: dict, reset_head: bool, launcher: str) -> None:
     ]
     if is_distributed() and not torch.cuda.is_available():
         cfg.setdefault('model_wrapper_cfg', compat.cpu_model_wrapper())
-    Runner.from_cfg(cfg).train()
-    gc.collect()  # persistent workers and the model, before the next run
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    _stop_workers(runner)
+    del runner
+    gc.collect()  # the model, before the next run
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _stop_workers(runner: Runner) -> None:
+    """Stop persistent workers, which live as long as the loader's iterator.
+
+    Left to the garbage collector, their queues are closed before they are
+    told to stop, and each is waited for in vain for 5 seconds.
+    """
+    for loop in (runner._train_loop, runner._val_loop):
+        if isinstance(loop, BaseLoop):
+            loop.dataloader._iterator = None
 
 
 def _use_config_of(source, cfg) -> None:
