@@ -5,14 +5,14 @@ Each says why it is there and when it can go. Importing this module (which
 """
 import functools
 import os
+import re
 import warnings
+from importlib import import_module
 
-import torch
-from mmengine.config.utils import MODULE2PACKAGE
-from mmengine.utils import digit_version
-
-#: Versions that the test suite passes with: name -> (module, min, max).
+#: Versions that are supported: name -> (module, minimum, below). The tests
+#: run with those of requirements/train.txt.
 SUPPORTED = dict(
+    torch=('torch', '2.6.0', '3.0.0'),
     mmengine=('mmengine', '0.10.7', '1.0.0'),
     mmcv=('mmcv', '2.1.0', '2.4.0'),
     mmpretrain=('mmpretrain', '1.2.0', '1.4.0'))
@@ -49,19 +49,27 @@ def check_versions() -> None:
     found = []
     for name, (module, low, high) in SUPPORTED.items():
         try:
-            version = __import__(module).__version__
+            version = import_module(module).__version__
+        except AssertionError:  # MMPretrain refuses what is named already
+            if not found:
+                raise
+            continue
         except ModuleNotFoundError as error:
             if error.name != module:  # installed, but it cannot be imported
                 raise
-            version = None
-        if version is None or not (digit_version(low) <= digit_version(version)
-                                   < digit_version(high)):
-            found.append(f'{name} {version or "(not installed)"}, supported: '
-                         f'>={low},<{high}')
+            version = '(not installed)'
+        if version[0] == '(' or not (_number(low) <= _number(version) <
+                                     _number(high)):
+            found.append(f'{name} {version}, supported: >={low},<{high}')
     if found:
         raise ImportError(
             'mmreact cannot train with ' + '; '.join(found) +
             '. Install supported versions: pip install "mmreact[train]".')
+
+
+def _number(version: str) -> list:
+    """The numbers of a version, ``1.2.0rc1`` -> [1, 2, 0]."""
+    return [int(part) for part in re.findall(r'\d+', version)[:3]]
 
 
 def _restricted_getattr(obj, name):
@@ -81,6 +89,7 @@ def allow_mmengine_checkpoints() -> None:
     Remove when MMEngine's checkpoints hold plain types.
     """
     import numpy as np
+    import torch
     from mmengine.logging import HistoryBuffer
 
     core = np._core if hasattr(np, '_core') else np.core
@@ -109,6 +118,7 @@ def init_cpu_distributed(launcher: str) -> None:
     if 'RANK' not in os.environ:
         raise RuntimeError('--launcher pytorch needs torchrun (or '
                            'tools/dist_train.sh), which sets RANK.')
+    import torch
     torch.distributed.init_process_group('gloo')
 
 
@@ -130,6 +140,8 @@ def apply() -> None:
     check_versions()
     quiet_imports()
     allow_mmengine_checkpoints()
+    from mmengine.config.utils import MODULE2PACKAGE
+
     # `_base_ = 'mmreact::...'` and mim-style look-ups know only OpenMMLab's
     # own packages.
     MODULE2PACKAGE.setdefault('mmreact', 'mmreact')

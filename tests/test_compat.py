@@ -112,10 +112,13 @@ def test_restricted_getattr_answers(name):
                                       name) is getattr(HistoryBuffer, name)
 
 
-MODULES = dict(mmengine=mmengine, mmcv=mmcv, mmpretrain=mmpretrain)
+MODULES = dict(
+    torch=torch, mmengine=mmengine, mmcv=mmcv, mmpretrain=mmpretrain)
 
 
 @pytest.mark.parametrize('name,version,good', [
+    ('torch', '2.5.1', False),
+    ('torch', '2.14.1+cpu', True),
     ('mmengine', '0.10.6', False),
     ('mmengine', '0.10.7', True),
     ('mmengine', '0.10.12', True),

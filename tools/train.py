@@ -1,25 +1,22 @@
 """Train a network, and first whatever its config starts from."""
 import argparse
-import os
-import os.path as osp
 import sys
 
-from mmengine.config import DictAction
+from mmreact.utils.cli import add_run_arguments, parse_run_args
 
 
 def parse_args():
     parser = argparse.ArgumentParser(
         description='Train a network. The runs that its config needs first '
-        '(earlier stage, teacher) are trained too, unless they are complete.')
+        '(earlier stage, teacher) are trained too, unless they are complete, '
+        'each in a folder of its own below the work directory. '
+        '--cfg-options go to all of them, name:key=value to one.')
     parser.add_argument('config', help='train config file path')
-    parser.add_argument(
-        '--work-dir',
-        help='directory for logs and checkpoints (default: '
-        'work_dirs/<config name>); earlier runs get a folder below it')
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
+        metavar='CKPT',
         help='continue whichever run was interrupted, from its last '
         'checkpoint; with a checkpoint file, continue CONFIG from it')
     parser.add_argument(
@@ -37,7 +34,6 @@ def parse_args():
         '--reset-head',
         action='store_true',
         help='do not take over the classifier, e.g. for other classes')
-    parser.add_argument('--data-root', help='root of the data set')
     parser.add_argument('--seed', type=int, help='random seed')
     parser.add_argument(
         '--deterministic',
@@ -55,22 +51,8 @@ def parse_args():
         '--auto-scale-lr',
         action='store_true',
         help='scale the learning rate with the actual batch size')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the configs of all runs: key=value; of '
-        'one run: name:key=value. A list is written key="[a,b]" or key=a,b')
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='job launcher')
-    # torch.distributed.launch passes it.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    add_run_arguments(parser)
+    return parse_run_args(parser)
 
 
 def main():
@@ -84,10 +66,9 @@ def main():
         amp=args.amp,
         validate=not args.no_validate,
         auto_scale_lr=args.auto_scale_lr)
-    name = osp.splitext(osp.basename(args.config))[0]
     plan = make_plan(
         args.config,
-        args.work_dir or osp.join('work_dirs', name),
+        args.work_dir,
         options,
         start_from=args.start_from,
         teacher=args.teacher)

@@ -114,7 +114,7 @@ def count_ops(model: nn.Module, input_shape: Sequence[int]) -> OpsReport:
         if isinstance(module, (_ConvNd, nn.Linear))
     ]
     modes = {module: module.training for module in model.modules()}
-    like = next(model.parameters())
+    like = next(model.parameters(), torch.empty(0))
     size = torch.Size(input_shape).numel()
     # Distinct values of both signs, without the random generator.
     image = torch.linspace(-1.9, 2.3, size).view(1, *input_shape).to(like)

@@ -116,7 +116,7 @@ class _Sign(torch.autograd.Function):
         ctx.save_for_backward(x)
         ctx.gradient = gradient
         out = torch.where(x > 0, 1.0, -1.0).to(x.dtype)
-        return out if scale is None else out * scale
+        return out if scale is None else out * scale.to(x.dtype)
 
     @staticmethod
     def backward(ctx, grad):

@@ -85,11 +85,14 @@ def test_is_registered_and_in_a_pipeline():
     ])
     image = np.arange(6, dtype=np.uint8).reshape(1, 6, 1)
     flips = []
-    for _ in range(2):
+    for seeded in (False, True, True):
+        if seeded:
+            pipeline.transforms[0].set_epoch(0, 0)
         outs = [pipeline(dict(img=image, sample_idx=i)) for i in range(64)]
         flips.append([out['flip'] for out in outs])
-    assert flips[0] == flips[1]
-    assert 16 < sum(flips[0]) < 48
+    # Without a seed it changes nothing: other draws each time.
+    assert flips[0] != flips[1] and flips[1] == flips[2]
+    assert 16 < sum(flips[1]) < 48
 
 
 @pytest.fixture

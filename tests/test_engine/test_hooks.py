@@ -80,6 +80,8 @@ def make_runner(folder, hooks, model=None, epochs=2, validate=True, **kwargs):
         custom_hooks=hooks,
         randomness=dict(seed=5),
         experiment_name=f'test_hooks_{next(NUMBER)}',
+        # It stays for later tests; mmengine's own would not find our models.
+        default_scope='mmpretrain',
         log_level='ERROR',
         **kwargs)
 

@@ -15,14 +15,15 @@ class SeedAugmentation(BaseTransform):
     draw the same numbers for a sample whatever the number of workers and
     however often training was resumed.
     :class:`mmreact.engine.hooks.ReproducibilityHook` sets seed and epoch,
-    which live in shared memory and so reach persistent workers.
+    which live in shared memory and so reach persistent workers; until then
+    this transform does nothing.
 
     Required keys: ``sample_idx`` (every MMEngine dataset sets it).
     """
 
     def __init__(self):
-        self._seed_and_epoch = torch.zeros(
-            2, dtype=torch.int64).share_memory_()
+        self._seed_and_epoch = torch.full((2, ), -1,
+                                          dtype=torch.int64).share_memory_()
 
     def set_epoch(self, seed: int, epoch: int) -> None:
         """Set what the random numbers are a function of, in all workers."""
@@ -30,6 +31,8 @@ class SeedAugmentation(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         entropy = [*self._seed_and_epoch.tolist(), results['sample_idx']]
+        if min(entropy) < 0:
+            return results
         words = np.random.SeedSequence(entropy).generate_state(4)
         random.seed(int(words[0]))
         np.random.seed(words[1])
