@@ -143,7 +143,7 @@ def apply() -> None:
     from mmengine.config.utils import MODULE2PACKAGE
 
     # `_base_ = 'mmreact::...'` and mim-style look-ups know only OpenMMLab's
-    # own packages.
+    # own packages. Remove when MMEngine looks packages up by their metadata.
     MODULE2PACKAGE.setdefault('mmreact', 'mmreact')
 
 

@@ -107,6 +107,21 @@ def test_finished_and_unfinished_work_directories(tiny_configs, trained,
     assert process.returncode != 0
     assert 'optim_wrapper.optimizer.lr: 0.005 -> 0.5' in out
 
+    # What a complete run was made from is not needed any more.
+    (trained / 'stage1').rename(tmp_path / 'stage1')
+    try:
+        out = finish(train(config, trained))
+        assert 'training' not in out
+    finally:
+        (tmp_path / 'stage1').rename(trained / 'stage1')
+
+    # A checkpoint replaced stage 1: without it this is another training.
+    process = train(config, trained, '--from',
+                    str(trained / 'stage1' / 'epoch_2.pth'), '--resume')
+    out, _ = process.communicate()
+    assert process.returncode != 0
+    assert 'start_from (checkpoint): (absent) -> ' in out
+
     (tmp_path / 'teacher').mkdir()
     checkpoint = tmp_path / 'teacher' / 'epoch_1.pth'
     checkpoint.write_bytes(b'')

@@ -12,7 +12,7 @@ from .plan import Run
 
 
 def check_plan(runs: List[Run], reset_head: bool = False) -> None:
-    """Check data, files, classes and hand-overs of all unfinished runs.
+    """Check data, files, classes and hand-overs of runs to be trained.
 
     Published weights of a teacher are downloaded here.
 
@@ -21,8 +21,6 @@ def check_plan(runs: List[Run], reset_head: bool = False) -> None:
             is wrong, with what to do about it.
     """
     for run in runs:
-        if run.final_checkpoint.is_file():
-            continue
         for key in ('train', 'val'):
             if run.cfg.get(f'{key}_dataloader') is not None:
                 check_dataset(run.cfg[f'{key}_dataloader'].dataset)

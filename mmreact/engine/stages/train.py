@@ -12,6 +12,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import BaseLoop, Runner
 
 from ... import compat
+from ...utils.checkpoint import check_file
 from .checks import check_plan
 from .fingerprint import (check_same_training, make_fingerprint, read_record,
                           write_record)
@@ -75,11 +76,17 @@ def train_plan(runs: List[Run],
     start_distributed(launcher, runs[-1].cfg.get('env_cfg',
                                                  {}).get('dist_cfg'))
     init_default_scope(runs[-1].cfg.get('default_scope', 'mmpretrain'))
-    from_rank_0(check_plan, runs, reset_head)
+    from_rank_0(_check_work_dirs, runs, resume)
+    needed = from_rank_0(_needed, runs)
+    from_rank_0(check_plan, [run for run in runs if run.name in needed],
+                reset_head)
     for number, run in enumerate(runs, 1):
         main = run is runs[-1]
         checkpoint = resume if main and resume != 'auto' else None
-        action = from_rank_0(_decide, run, resume is not None, checkpoint)
+        action = dict(
+            do='skip', say='complete' if _is_complete(run) else 'not needed')
+        if run.name in needed:
+            action = from_rank_0(_decide, run, checkpoint)
         if is_main_process():
             print(
                 f'[{number}/{len(runs)}] {run.name}: {action["say"]} '
@@ -90,26 +97,56 @@ def train_plan(runs: List[Run],
     return runs[-1].final_checkpoint
 
 
-def _decide(run: Run, resume: bool, checkpoint: Optional[str]) -> dict:
-    """What to do with a run, and which seed; records it if it is new."""
-    fingerprint = make_fingerprint(run, get_world_size())
-    last = run.last_checkpoint()
-    if last is not None:
-        check_same_training(run.work_dir, fingerprint)
-    record = read_record(run.work_dir) if last is not None else None
-    if run.final_checkpoint.is_file() and record is not None:
-        return dict(do='skip', say='complete')
-    if checkpoint is None and last is not None:
-        if not resume:
+def _check_work_dirs(runs: List[Run], resume: Optional[str]) -> None:
+    """Check that what the work directories hold may be used or continued."""
+    if resume not in (None, 'auto'):
+        check_file(resume)
+    for run in runs:
+        last = run.last_checkpoint()
+        if last is None:
+            continue
+        check_same_training(run.work_dir,
+                            make_fingerprint(run, get_world_size()))
+        if resume is None and not _is_complete(run):
             raise RuntimeError(
                 f'{run.work_dir} holds an unfinished training ({last.name} '
                 f'of {run.final_checkpoint.name}). Continue it with --resume, '
                 'or start anew in another --work-dir.')
+
+
+def _is_complete(run: Run) -> bool:
+    return (run.final_checkpoint.is_file()
+            and read_record(run.work_dir) is not None)
+
+
+def _needed(runs: List[Run]) -> List[str]:
+    """Names of the runs that are not complete and that lead to the last one.
+
+    What a complete run was made from is not needed, even if it is gone.
+    """
+    needed: List[str] = []
+    open_runs = [runs[-1]]
+    while open_runs:
+        run = open_runs.pop()
+        if not _is_complete(run):
+            needed.append(run.name)
+            open_runs += [
+                source for source in (run.start_from, run.teacher)
+                if isinstance(source, Run)
+            ]
+    return needed
+
+
+def _decide(run: Run, checkpoint: Optional[str]) -> dict:
+    """How to train a run, and with which seed; records it if it is new."""
+    last = run.last_checkpoint()
+    record = read_record(run.work_dir) if last is not None else None
+    if checkpoint is None and last is not None:
         checkpoint = str(last)
     seed = run.cfg.get('randomness', {}).get('seed')
     if seed is None:
         seed = record['seed'] if record else int(time.time_ns() % 2**31)
-    write_record(run.work_dir, fingerprint, seed)
+    write_record(run.work_dir, make_fingerprint(run, get_world_size()), seed)
     if checkpoint:
         return dict(
             do='resume',
