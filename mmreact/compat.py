@@ -32,6 +32,9 @@ def quiet_imports() -> None:
         'ignore', message='.*"FileClient" will be deprecated')
     warnings.filterwarnings(
         'ignore', message=".*'pin_memory' argument is set as true but no acc")
+    # MMEngine's wrapper for distributed training.
+    warnings.filterwarnings(
+        'ignore', message='.*broadcast_buffers', category=FutureWarning)
     # MMPretrain's reader of (Fashion-)MNIST.
     warnings.filterwarnings(
         'ignore', message='The given NumPy array is not writable')

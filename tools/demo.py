@@ -1,6 +1,7 @@
 """Train and test a small ReActNet on real images, in a few minutes.
 
 It runs the same commands as a user would, shows them, and ends with a table.
+Relative paths are those of the repository.
 """
 import argparse
 import json
@@ -75,6 +76,20 @@ def run_json(tool: str, *args) -> dict:
     return json.loads([line for line in lines if line.startswith('{')][-1])
 
 
+def count(config: Path) -> dict:
+    """Count the network of a config as tools/analysis_tools/get_ops.py does.
+    """
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
+    from mmpretrain.registry import MODELS
+
+    import mmreact.models  # noqa: F401, registers
+    from mmreact.analysis import count_ops
+    init_default_scope('mmpretrain')
+    model = MODELS.build(Config.fromfile(config).model)
+    return count_ops(model, (1, 32, 32)).totals()
+
+
 def read_scalars(work_dir: Path) -> list:
     """The rows that a training has logged, oldest first."""
     files = sorted(work_dir.glob('*/vis_data/scalars.json'))
@@ -119,6 +134,7 @@ def seconds(work_dir: Path, checkpoint: Path) -> float:
 
 def main():
     args = parse_args()
+    os.chdir(ROOT)
     quick = QUICK if args.quick else []
     run('dataset_converters/prepare_fashion_mnist.py',
         '--root',
@@ -142,7 +158,7 @@ def main():
         checkpoint = planned.last_checkpoint()
         metrics = run_json('test.py', config, checkpoint, '--work-dir',
                            planned.work_dir / 'test', *options)
-        ops = run_json('analysis_tools/get_ops.py', config, '--shape', 32)
+        ops = count(config)
         runs[name] = planned.work_dir
         rows.append([
             name, f'{metrics["accuracy/top1"]:.2f}',

@@ -1,8 +1,12 @@
 """tools/analysis_tools/get_ops.py against counts by hand."""
 import json
+import runpy
+import sys
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
 TOOL = 'analysis_tools/get_ops.py'
 CONFIG = 'configs/reactnet/reactnet-a_8xb32_in1k.py'
 #: Width and stride of the 13 blocks, from the paper's table.
@@ -16,15 +20,29 @@ def layers_by_hand(height, width):
     layers = [((32, h, w), 27 * 32 * h * w, 27 * 32, False)]
     for out, stride in BLOCKS:
         h, w = h // stride, w // stride
-        for _ in range(1):
-            weights = 9 * channels**2
-            layers.append(((channels, h, w), weights * h * w, weights, True))
-        for _ in range(out // channels):
-            weights = channels**2
+        ones = out // channels  # 1x1 convolutions
+        for weights in [9 * channels**2] + ones * [channels**2]:
             layers.append(((channels, h, w), weights * h * w, weights, True))
         channels = out
     layers.append(((1000, ), 1024 * 1000, 1025 * 1000, False))
     return layers
+
+
+@pytest.fixture
+def get_json(monkeypatch, capsys):
+    """Run the tool in this process; return what it prints."""
+
+    def run(*args):
+        tool = str(ROOT / 'tools' / TOOL)
+        argv = [tool, str(ROOT / CONFIG), '--json', *map(str, args)]
+        monkeypatch.setattr(sys, 'argv', argv)
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(tool, run_name='__main__')
+        assert not stop.value.code
+        line, = capsys.readouterr().out.splitlines()
+        return json.loads(line)
+
+    return run
 
 
 def test_table(run_tool):
@@ -35,7 +53,10 @@ def test_table(run_tool):
         'layer', 'type', 'output', 'BOPs', 'FLOPs', 'parameters', '1-bit'
     ]
     totals = dict(line.rsplit(None, 1) for line in out[-6:])
-    assert {k.strip(): v for k, v in totals.items()} == {
+    assert {
+        k.strip(): v
+        for k, v in totals.items()
+    } == {
         'BOPs': '4,816,896,000',
         'FLOPs': '11,862,016',
         'OPs (BOPs/64 + FLOPs)': '87,126,016',
@@ -53,11 +74,9 @@ def test_table(run_tool):
                           if binary else [0, macs, params, 0])
 
 
-def test_json_at_another_shape(run_tool):
-    """Height 192 and width 256 are not interchanged; stage 1 has no BOPs."""
-    out = run_tool(TOOL, CONFIG, '--shape', 192, 256, '--json').stdout
-    assert len(out.splitlines()) == 1
-    report = json.loads(out)
+def test_json_at_another_shape(get_json):
+    """Height 192 and width 256 are not interchanged."""
+    report = get_json('--shape', 192, 256)
     layers = layers_by_hand(192, 256)
     bops, flops = (
         sum(macs for _, macs, _, binary in layers if binary is kind)
@@ -73,10 +92,10 @@ def test_json_at_another_shape(run_tool):
     assert rows == layers
 
 
-def test_stage_1_and_one_number_for_a_square(run_tool):
-    out = run_tool(TOOL, CONFIG, '--shape', 64, '--json', '--cfg-options',
-                   'model.backbone.weight_binarizer=real').stdout
-    report = json.loads(out)
+def test_stage_1_and_one_number_for_a_square(get_json):
+    """Real weights have no BOPs."""
+    report = get_json('--shape', 64, '--cfg-options',
+                      'model.backbone.weight_binarizer=real')
     assert report['input_shape'] == [3, 64, 64]
     assert (report['bops'], report['one_bit_params']) == (0, 0)
     assert report['ops'] == report['flops'] == sum(

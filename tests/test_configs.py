@@ -1,0 +1,249 @@
+"""Every config loads, learns, and says what its name says."""
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import nn
+
+from mmreact.engine.stages import Run, make_plan
+from mmreact.engine.stages.fingerprint import flatten
+from mmreact.engine.stages.plan import find_config
+from mmreact.models import ReActNet  # noqa: F401, registers
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = {
+    path.stem: path
+    for path in sorted((ROOT / 'configs').rglob('*.py'))
+    if '_base_' not in path.parts
+}
+STAGE_2 = [
+    name for name in CONFIGS if name.startswith('reactnet')
+    and '-stage1_' not in name and not name.endswith('_custom')
+]
+#: OpenMMLab's names: model[-stage]_GPUSxbBATCH[-EPOCHSe]_dataset
+NAME = re.compile(r'(?P<model>[a-z0-9]+(-[a-z0-9]+)*?)(?P<stage>-stage1)?'
+                  r'_(?P<gpus>\d+)xb(?P<batch>\d+)(-(?P<epochs>\d+)e)?'
+                  r'_(?P<data>[a-z0-9]+(-[a-z0-9]+)*)')
+DATASETS = {
+    'in1k': ('ImageNet', 1000),
+    'fashion-mnist': ('FashionMNIST', 10),
+    'custom': ('CustomDataset', 10)
+}
+#: Learning rate, epochs, weight decay of stage 1: paper, script and AdamBNN.
+RECIPES = {
+    'reactnet-a_8xb32_in1k': (1.25e-3, 128, 1e-5),
+    'reactnet-a_8xb32-120e_in1k': (5e-4, 120, 1e-5),
+    'reactnet-a_8xb32-256e_in1k': (1.25e-3, 256, 5e-6),
+}
+
+every_config = pytest.mark.parametrize('name', CONFIGS)
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmpretrain')
+
+
+def load(name):
+    return Config.fromfile(CONFIGS[name])
+
+
+def test_names_are_unique():
+    """They name work directories within one another."""
+    files = [p for p in (ROOT / 'configs').glob('[!_]*/**/*.py')]
+    assert len(CONFIGS) == len(files) >= 10
+    assert set(RECIPES) < set(STAGE_2)
+
+
+@every_config
+def test_name(name):
+    """The name tells the model, the batch, the epochs and the data."""
+    words = NAME.fullmatch(name)
+    assert words, name
+    cfg = load(name)
+    dataset, classes = DATASETS[words['data']]
+    assert CONFIGS[name].parent.name == words['model'].split('-')[0].rstrip(
+        '0123456789')
+    for key in ('train', 'val', 'test'):
+        assert cfg[f'{key}_dataloader'].dataset.type == dataset
+    assert cfg.model.head.num_classes == classes
+    assert cfg.data_preprocessor.num_classes == classes
+    assert cfg.train_dataloader.batch_size == int(words['batch'])
+    if 'auto_scale_lr' in cfg:
+        assert cfg.auto_scale_lr.base_batch_size == int(words['batch']) * int(
+            words['gpus'])
+    if words['epochs']:
+        assert cfg.train_cfg.max_epochs == int(words['epochs'])
+    if words['model'].startswith('reactnet'):
+        kind = 'real' if words['stage'] else 'scaled_sign'
+        built = MODELS.build(cfg.model).backbone
+        assert {
+            conv.weight_binarizer
+            for conv in built.modules() if hasattr(conv, 'weight_binarizer')
+        } == {kind}
+
+
+@every_config
+def test_training_and_testing_data(name):
+    """Trained on the training split, tested on the other, in order."""
+    cfg = load(name)
+    train, val, test = (
+        cfg[f'{key}_dataloader'] for key in ('train', 'val', 'test'))
+    assert test == val
+    assert train.sampler.shuffle and not val.sampler.shuffle
+    own = 'data_prefix' if 'custom' in name else 'split'
+    assert train.dataset[own] == 'train' and val.dataset[own] != 'train'
+    assert train.dataset.pipeline[0].type == 'SeedAugmentation'
+    assert 'SeedAugmentation' not in [t.type for t in val.dataset.pipeline]
+    assert {t.type for t in train.dataset.pipeline} & {'RandomFlip'}
+
+
+@every_config
+def test_references(name):
+    """What a config starts from or learns from is there."""
+    cfg = load(name)
+    sources = [cfg.get('start_from') or {}, cfg.model.get('teacher') or {}]
+    for source in sources:
+        if source.get('config'):
+            path = find_config(source['config'], CONFIGS[name])
+            assert path in CONFIGS.values()
+    plan = make_plan(CONFIGS[name], 'work')
+    assert plan[-1].name == name
+    if name in STAGE_2:
+        first = plan[-1].start_from
+        assert isinstance(first, Run) and '-stage1_' in first.name
+        assert first.name.replace('-stage1', '') == name
+        assert plan[-1].teacher == first.teacher is not None
+    else:
+        assert plan[-1].start_from is None
+
+
+@pytest.mark.parametrize('name', STAGE_2)
+def test_what_stage_2_changes(name):
+    """Nothing but the binarizer, the weight decay and the start."""
+    second = flatten(load(name).to_dict())
+    first = flatten(load(name.replace('_', '-stage1_', 1)).to_dict())
+    none = object()
+    assert {
+        key
+        for key in first.keys() | second.keys()
+        if first.get(key, none) != second.get(key, none)
+    } == {
+        'model.backbone.weight_binarizer',
+        'optim_wrapper.optimizer.weight_decay', 'start_from.config'
+    }
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_published_recipes(name):
+    lr, epochs, decay = RECIPES[name]
+    stages = load(name.replace('_', '-stage1_', 1)), load(name)
+    for cfg, weight_decay in zip(stages, (decay, 0)):
+        assert cfg.optim_wrapper.optimizer == dict(
+            type='Adam', lr=lr, weight_decay=weight_decay)
+        assert cfg.train_cfg.max_epochs == epochs
+        assert cfg.model.teacher.model.backbone.depth == 34
+
+
+@every_config
+def test_learning_rate(name):
+    """It starts at lr and falls linearly to 0 in the last iteration."""
+    cfg = load(name)
+    epochs, length = cfg.train_cfg.max_epochs, 10
+    assert cfg.train_cfg.by_epoch and cfg.param_scheduler.by_epoch
+    assert (cfg.param_scheduler.begin, cfg.param_scheduler.end) == (0, epochs)
+    wrapper = build_optim_wrapper(nn.Conv2d(2, 2, 1), cfg.optim_wrapper)
+    # As Runner does with the length of its train_dataloader.
+    scheduler = PARAM_SCHEDULERS.build(
+        cfg.param_scheduler,
+        default_args=dict(optimizer=wrapper, epoch_length=length))
+    assert not scheduler.by_epoch  # stepped after each iteration
+    lr, last = cfg.optim_wrapper.optimizer.lr, epochs * length - 1
+    for i in range(last + 1):
+        for group in wrapper.param_groups:
+            assert group['lr'] == pytest.approx(
+                lr * (1 - i / last), rel=1e-9, abs=1e-12)
+        wrapper.step()
+        scheduler.step()
+
+
+@pytest.fixture(scope='session')
+def random_weights(tmp_path_factory):
+    """Return a file with random weights of a model, one for each model."""
+    folder, files = tmp_path_factory.mktemp('weights'), {}
+
+    def save(model):
+        key = str(model)
+        if key not in files:
+            files[key] = folder / f'{len(files)}.pth'
+            torch.manual_seed(0)
+            torch.save(MODELS.build(model).state_dict(), files[key])
+        return str(files[key])
+
+    return save
+
+
+def small_batch(cfg):
+    """Two images, as small as the network's strides allow with a margin."""
+    channels = cfg.model.backbone.get('in_channels', 3)
+    size = 32 if channels == 1 else 64
+    torch.manual_seed(1)
+    images = torch.randint(0, 256, (2, channels, size, size)).byte()
+    classes = cfg.model.head.num_classes
+    samples = [DataSample().set_gt_label(i) for i in (0, classes - 1)]
+    return dict(inputs=images, data_samples=samples)
+
+
+def decayed(model, shifts):
+    """Names of the parameters that decay, found by type and name."""
+    return {
+        f'{prefix}.{key}'
+        for prefix, module in model.named_modules()
+        for key, _ in module.named_parameters(recurse=False)
+        if 'Conv2d' in type(module).__name__ and key == 'weight' or shifts
+        and type(module).__name__ in ('RSign', 'RPReLU') and key != 'beta'
+    }
+
+
+def check_groups(cfg, model, optimizer):
+    """Two groups; weight decay is the config's, and 0 on the rest."""
+    names = {id(p): key for key, p in model.named_parameters()}
+    decay = cfg.optim_wrapper.optimizer.weight_decay
+    groups = optimizer.param_groups
+    assert [group['weight_decay'] for group in groups] == [decay, 0]
+    given = [{names[id(p)] for p in group['params']} for group in groups]
+    shifts = cfg.optim_wrapper.get('paramwise_cfg', {}).get('decay_shifts')
+    expected = decayed(model, shifts)
+    assert given == [expected, set(names.values()) - expected]
+
+
+@every_config
+def test_one_step(name, random_weights):
+    """A step on random images: a finite loss, and all parameters move."""
+    run = make_plan(CONFIGS[name], 'work')[-1]
+    cfg = run.cfg
+    teacher = cfg.model.get('teacher')
+    if teacher is not None:
+        net = teacher.get('model') or Config.fromfile(teacher.config).model
+        teacher.checkpoint = random_weights(net)
+    torch.manual_seed(0)
+    # As Runner does with a data_preprocessor beside the model.
+    model = MODELS.build(
+        dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    model.train()
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    check_groups(cfg, model, wrapper.optimizer)
+    before = {key: p.detach().clone() for key, p in model.named_parameters()}
+    log = model.train_step(small_batch(cfg), wrapper)
+    assert log['loss'].isfinite() and log['loss'] > 0
+    lr = cfg.optim_wrapper.optimizer.lr
+    for key, p in model.named_parameters():
+        # Adam's first step is lr, wherever there is a gradient.
+        moved = (p.detach() - before[key]).abs().max()
+        assert moved == pytest.approx(lr, rel=0.05), key
