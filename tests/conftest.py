@@ -33,6 +33,7 @@ custom_hooks = [
     dict(type='StrictLoadHook'),
     dict(type='ReproducibilityHook'),
     dict(type='OPsCounterHook'),
+    dict(type='SyncBuffersHook'),
     dict(type='EMAHook', momentum=0.1),
 ]
 randomness = dict(seed=3, deterministic=True)

@@ -19,6 +19,9 @@ custom_hooks = [
     dict(type='StrictLoadHook'),
     dict(type='ReproducibilityHook'),
     dict(type='OPsCounterHook'),
+    # Averages BN statistics over processes, so that what is validated is what
+    # is saved.
+    dict(type='SyncBuffersHook'),
 ]
 
 env_cfg = dict(

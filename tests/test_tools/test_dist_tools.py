@@ -68,6 +68,25 @@ def test_all_runs_are_trained_once(dist_trained):
         assert text.count('Operations at input (1, 32, 32)') == 1
 
 
+@pytest.mark.slow
+def test_what_is_validated_is_what_is_saved(tiny_configs, run_tool, tmp_path):
+    """BN statistics are averaged, so that one process tests the same."""
+    config = tmp_path / 'config.py'
+    config.write_text(f"""
+_base_ = {str(tiny_configs / 'teacher.py')!r}
+custom_hooks = [dict(type='StrictLoadHook'), dict(type='SyncBuffersHook')]
+""")
+    work_dir = tmp_path / 'work'
+    passed(run_script('dist_train.sh', config, 2, '--work-dir', work_dir))
+    scalars, = work_dir.glob('*/vis_data/scalars.json')
+    logged = json.loads(scalars.read_text().splitlines()[-1])
+    result = run_tool('test.py', config, work_dir / 'epoch_2.pth', '--json',
+                      '--work-dir', tmp_path)
+    tested = json.loads(result.stdout)
+    for key in ('accuracy/top1', 'accuracy/top5'):
+        assert logged[key] == pytest.approx(tested[key], abs=1e-3)
+
+
 def test_one_record_each(dist_trained):
     work_dir, _ = dist_trained
     records = sorted(work_dir.rglob('*fingerprint.json'))
