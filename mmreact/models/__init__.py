@@ -1,11 +1,11 @@
 """Networks, classifiers, heads and losses, in ``mmpretrain.registry``."""
 from .. import compat  # noqa: F401, isort: skip
-from .backbones import ReActNet
+from .backbones import BiRealNet, ReActNet, ReActResNet
 from .classifiers import DistilledImageClassifier, FrozenTeacher
 from .heads import DistributionalLossHead
 from .losses import DistributionalLoss
 
 __all__ = [
-    'DistilledImageClassifier', 'DistributionalLoss', 'DistributionalLossHead',
-    'FrozenTeacher', 'ReActNet'
+    'BiRealNet', 'DistilledImageClassifier', 'DistributionalLoss',
+    'DistributionalLossHead', 'FrozenTeacher', 'ReActNet', 'ReActResNet'
 ]

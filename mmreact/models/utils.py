@@ -1,8 +1,22 @@
-"""Checks that every network needs."""
+"""Small parts that several networks need."""
 from typing import Container
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from ..layers import RPReLU
+
+#: What follows a convolution and its shortcut: name -> module(channels).
+ACTIVATIONS = dict(rprelu=RPReLU, prelu=nn.PReLU, none=nn.Identity)
+
+
+def halving_pool() -> nn.AvgPool2d:
+    """2x2 average pooling with stride 2; n -> ceil(n / 2).
+
+    As a 3x3 convolution with stride 2 and padding 1 it rounds up; at an odd
+    edge it averages the values that are there.
+    """
+    return nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False)
 
 
 def check_choice(name: str, value, known: Container) -> None:

@@ -1,3 +1,4 @@
+from .binary_resnet import BiRealNet, ReActResNet
 from .reactnet import ReActNet
 
-__all__ = ['ReActNet']
+__all__ = ['BiRealNet', 'ReActNet', 'ReActResNet']

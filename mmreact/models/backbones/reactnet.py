@@ -5,6 +5,12 @@ convolutions of a doubling block; the authors' code shares one, and so do we.
 Other deviations from their code: ``sign(0)`` is -1 as in the paper (there: 0),
 latent weights start with both signs (there: all positive), and odd feature
 maps are halved upwards in the shortcut too.
+
+Of ReActNet-B and -C the paper prints operations, not layers. They follow if
+in the five blocks that double the channels real 1x1 convolutions take the
+place of the 1-bit ones, with 4 groups (B) or one (C). No source says whether
+these see signs or real values, and whether the shortcuts stay; here they see
+signs and the shortcuts stay, and `expansion_input` and `expansion` change it.
 """
 from typing import Optional, Sequence, Tuple, Union
 
@@ -12,16 +18,16 @@ import torch
 import torch.nn as nn
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
-from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from ...functional.estimators import Estimator
-from ...layers import BinaryConv2d, RPReLU, RSign
-from ..utils import check_choice, check_input_size
+from ...layers import BinaryConv2d, RSign
+from ..utils import ACTIVATIONS, check_choice, halving_pool
+from .staged import StagedBackbone
 
-ACTIVATIONS = dict(rprelu=RPReLU, prelu=nn.PReLU, none=nn.Identity)
 EXPANSIONS = ('concat', 'conv')
+EXPANSION_INPUTS = ('sign', 'real')
 
 
 class ReActBlock(BaseModule):
@@ -43,6 +49,10 @@ class ReActBlock(BaseModule):
         expansion (str): How channels are doubled. 'concat': as above. 'conv':
             one 1-bit 1x1 convolution to ``out_channels`` without a shortcut
             (ablation: no duplicated concatenation).
+        expansion_groups (int, optional): Double the channels with real 1x1
+            convolutions of this many groups. None: with 1-bit ones.
+        expansion_input (str): What real 1x1 convolutions see: 'sign' of
+            their input or the 'real' one.
         activation (str): A key of ``ACTIVATIONS``.
         rsign (bool): Learnable thresholds, else the plain sign.
         estimator: Pseudo-gradient of the sign.
@@ -59,6 +69,8 @@ class ReActBlock(BaseModule):
                  out_channels: int,
                  stride: int = 1,
                  expansion: str = 'concat',
+                 expansion_groups: Optional[int] = None,
+                 expansion_input: str = 'sign',
                  activation: str = 'rprelu',
                  rsign: bool = True,
                  estimator: Estimator = 'approx',
@@ -82,13 +94,17 @@ class ReActBlock(BaseModule):
             padding=1,
             weight_binarizer=weight_binarizer)
         self.bn1 = build_norm_layer(norm_cfg, in_channels)[1]
-        self.shortcut = nn.Identity() if stride == 1 else nn.AvgPool2d(
-            2, stride, ceil_mode=True, count_include_pad=False)
+        self.shortcut = nn.Identity() if stride == 1 else halving_pool()
         self.act1 = act(in_channels)
 
-        self.sign2 = RSign(in_channels, estimator, rsign)
+        real = in_channels != out_channels and expansion_groups is not None
+        self.sign2 = nn.Identity(
+        ) if real and expansion_input == 'real' else RSign(
+            in_channels, estimator, rsign)
         self.conv2 = nn.ModuleList(
-            BinaryConv2d(
+            nn.Conv2d(
+                in_channels, width, 1, groups=expansion_groups, bias=False
+            ) if real else BinaryConv2d(
                 in_channels, width, 1, weight_binarizer=weight_binarizer)
             for _ in range(branches))
         self.bn2 = nn.ModuleList(
@@ -107,7 +123,7 @@ class ReActBlock(BaseModule):
 
 
 @MODELS.register_module()
-class ReActNet(BaseBackbone):
+class ReActNet(StagedBackbone):
     """ReActNet backbone.
 
     A real-valued 3x3 stem (convolution and BN, no activation) and a chain of
@@ -116,7 +132,7 @@ class ReActNet(BaseBackbone):
     same names and shapes.
 
     Args:
-        arch (str | Sequence[Tuple[int, int]]): 'a', or a list of
+        arch (str | Sequence[Tuple[int, int]]): 'a', 'b', 'c', or a list of
             ``(out_channels, stride)``, one a block.
         in_channels (int): Channels of the image. Defaults to 3.
         stem_channels (int, optional): Output channels of the stem. Defaults
@@ -131,6 +147,11 @@ class ReActNet(BaseBackbone):
         activation (str): 'rprelu', or 'prelu' or 'none' (ablations).
         expansion (str): 'concat', or 'conv' (ablation), see
             :class:`ReActBlock`.
+        expansion_groups (int, optional): Groups of real 1x1 convolutions that
+            double the channels. Defaults to those of the arch: 4 for 'b', 1
+            for 'c', else None: 1-bit convolutions.
+        expansion_input (str): What these real convolutions see, 'sign' or
+            'real'. Defaults to 'sign'.
         out_indices (Sequence[int]): Stages to return; a stage ends where the
             next block has stride 2. Negative ones count from the end.
             Defaults to ``(-1, )``.
@@ -139,24 +160,26 @@ class ReActNet(BaseBackbone):
         norm_eval (bool): Keep normalisation layers in eval mode while
             training. Defaults to False.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
-        init_cfg (dict | list[dict], optional): Defaults to Kaiming for
-            convolutions and 1 for normalisation weights.
+        **kwargs: ``init_cfg``; defaults to Kaiming for convolutions and 1
+            for normalisation weights.
 
     Shape:
         ``(N, in_channels, H, W)`` -> a tuple of ``(N, C_i, H_i, W_i)``.
 
     Raises:
         ValueError: For an unknown arch, binarizer, estimator, activation or
-            expansion, widths that neither stay nor double, an out index or
-            number of frozen stages that does not exist, and, in forward, an
-            input smaller than the product of the strides.
+            expansion, widths that neither stay nor double or that the groups
+            do not divide, an out index or number of frozen stages that does
+            not exist, and, in forward, an input smaller than the product of
+            the strides.
     """
 
+    _blocks = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
+               *[(512, 1)] * 5, (1024, 2), (1024, 1))
     arch_settings = dict(
-        a=dict(
-            stem_channels=32,
-            blocks=((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
-                    *[(512, 1)] * 5, (1024, 2), (1024, 1))))
+        a=dict(stem_channels=32, blocks=_blocks, expansion_groups=None),
+        b=dict(stem_channels=32, blocks=_blocks, expansion_groups=4),
+        c=dict(stem_channels=32, blocks=_blocks, expansion_groups=1))
 
     def __init__(self,
                  arch: Union[str, Sequence[Tuple[int, int]]] = 'a',
@@ -168,58 +191,54 @@ class ReActNet(BaseBackbone):
                  rsign: bool = True,
                  activation: str = 'rprelu',
                  expansion: str = 'concat',
+                 expansion_groups: Optional[int] = None,
+                 expansion_input: str = 'sign',
                  out_indices: Sequence[int] = (-1, ),
                  frozen_stages: int = -1,
                  norm_eval: bool = False,
                  norm_cfg: dict = dict(type='BN'),
-                 init_cfg: Optional[Union[dict, list]] = [
-                     dict(type='Kaiming', layer='Conv2d'),
-                     dict(type='Constant', val=1, layer=['_BatchNorm'])
-                 ]):
-        super().__init__(init_cfg)
+                 **kwargs):
+        super().__init__(**kwargs)
         check_choice('activation', activation, ACTIVATIONS)
         check_choice('expansion', expansion, EXPANSIONS)
-        stem_channels, blocks = self._parse_arch(arch, stem_channels)
+        check_choice('expansion_input', expansion_input, EXPANSION_INPUTS)
+        stem_channels, blocks, arch_groups = self._parse_arch(
+            arch, stem_channels)
+        expansion_groups = expansion_groups or arch_groups
         if expansion == 'concat':
             self._check_widths(stem_channels, blocks)
+        if expansion_groups is not None:
+            self._check_groups(stem_channels, blocks, expansion_groups)
 
-        self.stem = nn.Sequential(
+        self.stem.append(
             nn.Conv2d(
                 in_channels,
                 stem_channels,
                 3,
                 stem_stride,
                 padding=1,
-                bias=False),
-            build_norm_layer(norm_cfg, stem_channels)[1])
-        self.stages = nn.ModuleList()
-        self.min_size = stem_stride
+                bias=False))
+        self.stem.append(build_norm_layer(norm_cfg, stem_channels)[1])
+        min_size = stem_stride
         channels = stem_channels
         for out_channels, stride in blocks:
             if stride > 1 or not self.stages:
                 self.stages.append(nn.Sequential())
             self.stages[-1].append(
                 ReActBlock(channels, out_channels, stride, expansion,
-                           activation, rsign, estimator, weight_binarizer,
-                           norm_cfg))
+                           expansion_groups, expansion_input, activation,
+                           rsign, estimator, weight_binarizer, norm_cfg))
             channels = out_channels
-            self.min_size *= stride
-
-        self.out_indices = self._parse_out_indices(out_indices)
-        if not -1 <= frozen_stages <= len(self.stages):
-            raise ValueError(f'frozen_stages must be from -1 to '
-                             f'{len(self.stages)}, got {frozen_stages}.')
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
-        self._freeze_stages()
+            min_size *= stride
+        self.finish(min_size, out_indices, frozen_stages, norm_eval)
 
     def _parse_arch(self, arch, stem_channels):
-        """Return stem channels and ``[(out_channels, stride), ...]``."""
+        """Return stem channels, ``[(out_channels, stride), ...]``, groups."""
         if isinstance(arch, str):
             check_choice('arch', arch, self.arch_settings)
             settings = self.arch_settings[arch]
-            return stem_channels or settings['stem_channels'], settings[
-                'blocks']
+            return (stem_channels or settings['stem_channels'],
+                    settings['blocks'], settings['expansion_groups'])
         if not stem_channels:
             raise ValueError('An explicit list of blocks needs stem_channels.')
         blocks = [
@@ -230,7 +249,7 @@ class ReActNet(BaseBackbone):
                 len(block) != 2 or block[1] not in (1, 2) for block in blocks):
             raise ValueError('arch must be a name or a list of (out_channels, '
                              f'stride) with stride 1 or 2, got {arch!r}.')
-        return stem_channels, blocks
+        return stem_channels, blocks, None
 
     @staticmethod
     def _check_widths(stem_channels, blocks):
@@ -243,36 +262,12 @@ class ReActNet(BaseBackbone):
                     f'doubles them ({channels} or {2 * channels}).')
             channels = out_channels
 
-    def _parse_out_indices(self, out_indices):
-        number = len(self.stages)
-        if any(not -number <= i < number for i in out_indices):
-            raise ValueError(f'out_indices must be from {-number} to '
-                             f'{number - 1}, got {tuple(out_indices)}.')
-        return tuple(sorted(i % number for i in out_indices))
-
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        check_input_size(x, self.min_size, type(self).__name__)
-        x = self.stem(x)
-        outs = []
-        for i, stage in enumerate(self.stages):
-            x = stage(x)
-            if i in self.out_indices:
-                outs.append(x)
-        return tuple(outs)
-
-    def _freeze_stages(self):
-        if self.frozen_stages < 0:
-            return
-        for module in [self.stem, *self.stages[:self.frozen_stages]]:
-            module.eval()
-            module.requires_grad_(False)
-
-    def train(self, mode: bool = True):
-        """Set the mode; frozen stages, and norms if so asked, stay in eval."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                    module.eval()
-        return self
+    @staticmethod
+    def _check_groups(stem_channels, blocks, groups):
+        channels = stem_channels
+        for i, (out_channels, _) in enumerate(blocks):
+            if out_channels != channels and channels % groups:
+                raise ValueError(
+                    f'Block {i} has {channels} input channels, which '
+                    f'expansion_groups={groups} does not divide.')
+            channels = out_channels

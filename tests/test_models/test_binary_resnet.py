@@ -1,0 +1,174 @@
+"""Bi-Real Net and ReActNet on ResNet against a plain reference."""
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmreact.analysis import count_ops
+from mmreact.functional import WEIGHT_BINARIZERS
+from mmreact.models import BiRealNet, ReActNet, ReActResNet
+from mmreact.models.backbones.binary_resnet import BinaryBasicBlock
+
+
+def randomize(module):
+    generator = torch.Generator().manual_seed(0)
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.normal_(generator=generator)
+            if name.endswith('running_var'):
+                tensor.abs_().add_(0.1)
+    return module
+
+
+def bn(x, p, name):
+    """Batch normalisation in eval mode, written out."""
+    mean, var, weight, bias = (
+        p[f'{name}.{key}'].view(-1, 1, 1)
+        for key in ('running_mean', 'running_var', 'weight', 'bias'))
+    return (x - mean) / (var + 1e-5).sqrt() * weight + bias
+
+
+def reference_block(x, p, stride, react):
+    """A block from its formula, with plain torch operations."""
+    threshold = p['sign.alpha'].view(-1, 1, 1) if react else 0.
+    signs = (x > threshold).double() * 2 - 1
+    weight = p['conv.weight']
+    alpha = weight.abs().mean((1, 2, 3))
+    y = F.conv2d(signs, (weight > 0).double() * 2 - 1, None, stride, 1)
+    y = bn(y * alpha.view(-1, 1, 1), p, 'bn')
+    if stride == 2:  # pooled, then a real convolution
+        pooled = torch.stack(
+            [x[:, :, i::2, j::2] for i in range(2) for j in range(2)]).mean(0)
+        x = torch.einsum('oc,nchw->nohw', p['shortcut.1.weight'][:, :, 0, 0],
+                         pooled)
+        x = bn(x, p, 'shortcut.2')
+    y = y + x
+    if react:
+        gamma, beta, zeta = (
+            p[f'act.{key}'].view(-1, 1, 1)
+            for key in ('gamma', 'beta', 'zeta'))
+        y = torch.where(y > gamma, y - gamma, beta * (y - gamma)) + zeta
+    return y
+
+
+@pytest.mark.parametrize('width,stride', [(4, 1), (8, 2)])
+@pytest.mark.parametrize('react', [False, True])
+def test_block(width, stride, react):
+    block = BinaryBasicBlock(
+        4, width, stride, 'rprelu' if react else 'none', rsign=react)
+    randomize(block.double().eval())
+    x = torch.randn(2, 4, 6, 8, dtype=torch.float64)
+    x[0, 0] = 0
+    with torch.no_grad():
+        torch.testing.assert_close(
+            block(x),
+            reference_block(x, block.state_dict(), stride, react),
+            rtol=1e-12,
+            atol=1e-12)
+
+
+class Classifier(nn.Module):
+
+    def __init__(self, backbone, channels):
+        super().__init__()
+        self.backbone = backbone
+        self.fc = nn.Linear(channels, 1000)
+
+    def forward(self, x):
+        return self.fc(self.backbone(x)[-1].mean((2, 3)))
+
+
+def resnet_counts(blocks):
+    """BOPs and FLOPs at 224x224 from the layer table of the paper."""
+    flops = 112**2 * 64 * 3 * 49 + 512 * 1000
+    bops = 0
+    for i, number in enumerate(blocks):
+        width, size = 64 * 2**i, 56 // 2**i
+        bops += number * size**2 * width**2 * 9
+        if i:  # the first convolution sees half the channels
+            bops -= size**2 * width * width // 2 * 9
+            flops += size**2 * width * width // 2
+    return bops, flops
+
+
+@pytest.mark.parametrize('network', [BiRealNet, ReActResNet])
+@pytest.mark.parametrize('depth,blocks', [(18, (4, 4, 4, 4)),
+                                          (34, (6, 8, 12, 6))])
+def test_counts(network, depth, blocks):
+    report = count_ops(Classifier(network(depth), 512), (3, 224, 224))
+    assert (report.bops, report.flops) == resnet_counts(blocks)
+    # As printed: 1.68e9 / 1.63e8 and 3.53e9 / 1.93e8.
+    assert report.bops == pytest.approx(1.68e9 if depth == 18 else 3.53e9,
+                                        0.005)
+    assert report.ops == pytest.approx(1.63e8 if depth == 18 else 1.93e8, 0.01)
+
+
+@pytest.mark.parametrize('arch,flops', [('a', 11_862_016), ('b', 43_974_656),
+                                        ('c', 140_312_576)])
+def test_counts_of_reactnet_b_and_c(arch, flops):
+    """Five pairs of 1x1 convolutions are real: 128,450,560 MACs / groups."""
+    report = count_ops(Classifier(ReActNet(arch), 1024), (3, 224, 224))
+    pairs = sum(2 * c * c * size**2
+                for c, size in ((32, 112), (64, 56), (128, 28), (256, 14),
+                                (512, 7)))
+    assert pairs == 128_450_560
+    groups = dict(b=4, c=1).get(arch)
+    assert report.bops == 4_816_896_000 - (pairs if groups else 0)
+    assert report.flops == flops == 11_862_016 + (
+        pairs // groups if groups else 0)
+
+
+@pytest.mark.parametrize('options', [
+    dict(arch='b'),
+    dict(arch='c'),
+    dict(arch='b', expansion_input='real'),
+    dict(arch='c', expansion='conv'),
+])
+def test_variants_of_b_and_c_train(options):
+    net = ReActNet(**options)
+    net(torch.randn(2, 3, 32, 32))[-1].square().sum().backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None, name
+    doubling = [
+        block for stage in net.stages for block in stage
+        if block.conv2[0].in_channels != block.act2.num_channels
+    ]
+    assert len(doubling) == 5
+    for block in doubling:
+        assert type(block.conv2[0]) is nn.Conv2d
+        assert block.conv2[0].groups == (4 if options['arch'] == 'b' else 1)
+
+
+def test_groups_that_do_not_divide():
+    with pytest.raises(ValueError, match='expansion_groups=3 does not divide'):
+        ReActNet('b', expansion_groups=3)
+
+
+@pytest.mark.parametrize('size,sides', [((64, 96), (2, 3)),
+                                        ((33, 65), (2, 3))])
+@pytest.mark.parametrize('network', [BiRealNet, ReActResNet])
+def test_shapes_gradients_and_stages(network, size, sides):
+    options = dict(base_channels=8, out_indices=(0, -1))
+    nets = {
+        name: network(18, weight_binarizer=name, **options)
+        for name in WEIGHT_BINARIZERS
+    }
+    state = nets['real'].state_dict()
+    for net in nets.values():
+        net.load_state_dict(state)
+        first, last = net(torch.randn(2, 3, *size))
+        assert first.shape[1] == 8 and last.shape == (2, 64, *sides)
+        (first.sum() + last.square().sum()).backward()
+        assert all(p.grad is not None for p in net.parameters())
+
+
+def test_unknown_depth():
+    with pytest.raises(ValueError, match='Unknown depth 20. Known: 18, 34'):
+        BiRealNet(20)
+
+
+def test_input_too_small():
+    with pytest.raises(ValueError, match='BiRealNet divides.*by 32'):
+        BiRealNet(18, base_channels=8)(torch.randn(1, 3, 16, 16))
+    net = BiRealNet(18, base_channels=8, small_input=True).eval()
+    assert net(torch.randn(1, 3, 8, 8))[0].shape == (1, 64, 1, 1)
