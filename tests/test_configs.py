@@ -23,8 +23,7 @@ CONFIGS = {
     if '_base_' not in path.parts
 }
 STAGE_2 = [
-    name for name in CONFIGS if name.startswith('reactnet')
-    and '-stage1_' not in name and not name.endswith('_custom')
+    name for name in CONFIGS if name.replace('_', '-stage1_', 1) in CONFIGS
 ]
 #: OpenMMLab's names: model[-stage]_GPUSxbBATCH[-EPOCHSe]_dataset
 NAME = re.compile(r'(?P<model>[a-z0-9]+(-[a-z0-9]+)*?)(?P<stage>-stage1)?'
@@ -40,6 +39,7 @@ RECIPES = {
     'reactnet-a_8xb32_in1k': (1.25e-3, 128, 1e-5),
     'reactnet-a_8xb32-120e_in1k': (5e-4, 120, 1e-5),
     'reactnet-a_8xb32-256e_in1k': (1.25e-3, 256, 5e-6),
+    'react-resnet18_8xb64_in1k': (2.5e-3, 128, 1e-5),
 }
 
 every_config = pytest.mark.parametrize('name', CONFIGS)
@@ -68,8 +68,8 @@ def test_name(name):
     assert words, name
     cfg = load(name)
     dataset, classes = DATASETS[words['data']]
-    assert CONFIGS[name].parent.name == words['model'].split('-')[0].rstrip(
-        '0123456789')
+    family = words['model'].split('-')[0].rstrip('0123456789')
+    assert CONFIGS[name].parent.name.startswith(family)
     for key in ('train', 'val', 'test'):
         assert cfg[f'{key}_dataloader'].dataset.type == dataset
     assert cfg.model.head.num_classes == classes
@@ -80,7 +80,7 @@ def test_name(name):
             words['gpus'])
     if words['epochs']:
         assert cfg.train_cfg.max_epochs == int(words['epochs'])
-    if words['model'].startswith('reactnet'):
+    if CONFIGS[name].parent.name in ('reactnet', 'bireal'):
         kind = 'real' if words['stage'] else 'scaled_sign'
         built = MODELS.build(cfg.model).backbone
         assert {
