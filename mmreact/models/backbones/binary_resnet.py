@@ -145,8 +145,7 @@ class BinaryResNet(StagedBackbone):
 class BiRealNet(BinaryResNet):
     """Bi-Real Net: no nonlinearity beside the sign, ApproxSign gradient.
 
-    ``BiRealNet(depth=18)``: 1,676,279,808 BOPs at 224x224. See
-    :class:`BinaryResNet` for the arguments.
+    See :class:`BinaryResNet` for the arguments.
     """
 
 
