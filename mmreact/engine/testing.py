@@ -46,7 +46,8 @@ def test_checkpoint(cfg: Config,
         check_file(checkpoint)
     start_distributed(launcher, cfg.get('env_cfg', {}).get('dist_cfg'))
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-    check_dataset(cfg.test_dataloader.dataset)
+    check_dataset(cfg.test_dataloader.dataset, (cfg.model.get('head')
+                                                or {}).get('num_classes'))
     cfg.launcher = launcher
     cfg.resume = False
     cfg.load_from = str(checkpoint)

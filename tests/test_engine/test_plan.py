@@ -8,6 +8,7 @@ from mmengine.registry import init_default_scope
 
 from mmreact.engine.stages import (FingerprintError, Options, check_plan,
                                    make_plan)
+from mmreact.engine.stages.checks import check_dataset
 from mmreact.engine.stages.fingerprint import (check_same_training,
                                                differences, flatten,
                                                make_fingerprint, write_record)
@@ -243,7 +244,8 @@ def test_missing_data(tmp_path):
     with pytest.raises(FileNotFoundError, match='--data-root'):
         check_plan(plan)
     root.mkdir()
-    with pytest.raises(FileNotFoundError, match='a folder for each class'):
+    with pytest.raises(
+            FileNotFoundError, match='folder of images for each class'):
         check_plan(plan)
     (root / 'train').mkdir()
     with pytest.raises(FileNotFoundError, match='no class folder'):
@@ -252,4 +254,26 @@ def test_missing_data(tmp_path):
     with pytest.raises(ValueError, match='n01 holds no image'):
         check_plan(plan)
     (root / 'train' / 'n01' / 'a.JPEG').touch()
+    with pytest.raises(ValueError, match='1 class folders, the model has 10'):
+        check_plan(plan)
+    for i in range(2, 11):
+        (root / 'train' / f'n{i:02}').mkdir()
+        (root / 'train' / f'n{i:02}' / 'a.png').touch()
     check_plan(plan)
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda d: dict(type='RepeatDataset', times=2, dataset=d),
+    lambda d: dict(type='ConcatDataset', datasets=[d]),
+    lambda d: dict(d, data_prefix=dict(img_path='train')),
+])
+def test_missing_data_in_wrappers(tmp_path, wrap):
+    root = tmp_path / 'images'
+    root.mkdir()
+    dataset = dict(
+        type='CustomDataset', data_root=str(root), data_prefix='train')
+    with pytest.raises(FileNotFoundError, match='images/train does not exist'):
+        check_dataset(wrap(dataset))
+    (root / 'train' / 'cat').mkdir(parents=True)
+    (root / 'train' / 'cat' / '1.jpg').touch()
+    check_dataset(wrap(dataset), num_classes=1)

@@ -1,7 +1,7 @@
 """Look for what would stop a plan, before its first run starts."""
 import os
 from pathlib import Path
-from typing import List
+from typing import List, Optional, Tuple
 
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS, MODELS
@@ -9,6 +9,9 @@ from mmpretrain.registry import DATASETS, MODELS
 from ...utils.checkpoint import (check_match, download, get_state_dict, is_url,
                                  load_checkpoint, with_head_of)
 from .plan import Run
+
+#: What MMPretrain's CustomDataset reads.
+IMG_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif')
 
 
 def check_plan(runs: List[Run], reset_head: bool = False) -> None:
@@ -21,23 +24,33 @@ def check_plan(runs: List[Run], reset_head: bool = False) -> None:
             is wrong, with what to do about it.
     """
     for run in runs:
+        head = run.cfg.model.get('head') or {}
         for key in ('train', 'val'):
             if run.cfg.get(f'{key}_dataloader') is not None:
-                check_dataset(run.cfg[f'{key}_dataloader'].dataset)
+                check_dataset(run.cfg[f'{key}_dataloader'].dataset,
+                              head.get('num_classes'))
         check_teacher(run)
         if run.start_from is not None:
             check_hand_over(run, reset_head and run is runs[-1])
 
 
-def check_dataset(dataset: dict) -> None:
+def check_dataset(dataset: dict, num_classes: Optional[int] = None) -> None:
     """Check that the files of a data set config are there.
+
+    Args:
+        dataset (dict): Config of a data set, or of wrappers around some.
+        num_classes (int, optional): Classes of the model, compared with the
+            number of class folders.
 
     Raises:
         FileNotFoundError: If the root or a folder is missing.
-        ValueError: If a class folder holds no image.
+        ValueError: If a class folder holds no image, or their number is not
+            that of the model's classes.
     """
-    while 'dataset' in dataset:  # wrappers
-        dataset = dataset['dataset']
+    if 'dataset' in dataset or 'datasets' in dataset:  # wrappers
+        for inner in dataset.get('datasets') or [dataset['dataset']]:
+            check_dataset(inner, num_classes)
+        return
     root = dataset.get('data_root')
     if not root:
         return
@@ -52,17 +65,20 @@ def check_dataset(dataset: dict) -> None:
     split = dataset.get('split', '')
     if os.path.isfile(os.path.join(root, 'meta', f'{split}.txt')):
         return
-    folder = Path(root, dataset.get('data_prefix') or split)
+    prefix = dataset.get('data_prefix') or split
+    if isinstance(prefix, dict):
+        prefix = prefix.get('img_path', '')
+    extensions = dataset.get('extensions') or getattr(
+        dataset_class, 'IMG_EXTENSIONS', IMG_EXTENSIONS)
+    _check_class_folders(Path(root, prefix), tuple(extensions), num_classes)
+
+
+def _check_class_folders(folder: Path, extensions: Tuple[str, ...],
+                         num_classes: Optional[int]) -> None:
+    """Check a folder that holds one of images for each class."""
     if not folder.is_dir():
-        raise FileNotFoundError(
-            f'{dataset["type"]} expects a folder for each class in {folder}, '
-            'which does not exist.')
-    extensions = tuple(
-        dataset.get(
-            'extensions',
-            getattr(
-                dataset_class, 'IMG_EXTENSIONS',
-                ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif'))))
+        raise FileNotFoundError(f'{folder} does not exist. It should hold a '
+                                'folder of images for each class.')
     classes = sorted(path for path in folder.iterdir() if path.is_dir())
     if not classes:
         raise FileNotFoundError(f'There is no class folder in {folder}.')
@@ -71,6 +87,12 @@ def check_dataset(dataset: dict) -> None:
                    for _, _, names in os.walk(path) for name in names):
             raise ValueError(f'The class folder {path} holds no image '
                              f'({", ".join(extensions)}). Fill or remove it.')
+    if num_classes not in (None, len(classes)):
+        raise ValueError(
+            f'{folder} holds {len(classes)} class folders, the model has '
+            f'{num_classes} classes. For one\'s own images give --cfg-options '
+            f'model.head.num_classes={len(classes)} '
+            f'data_preprocessor.num_classes={len(classes)}.')
 
 
 def check_teacher(run: Run) -> None:
