@@ -106,7 +106,7 @@ def test_commands_are_shown(first):
     commands = re.findall(r'^\$ python tools/(\S+)', first, re.MULTILINE)
     assert commands == [
         'dataset_converters/prepare_fashion_mnist.py', 'train.py',
-        *['test.py', 'analysis_tools/get_ops.py'] * 3
+        *['test.py'] * 3
     ]
 
 
