@@ -1,4 +1,5 @@
 from .binary_resnet import BiRealNet, ReActResNet
+from .mobilenet_v1 import MobileNetV1
 from .reactnet import ReActNet
 
-__all__ = ['BiRealNet', 'ReActNet', 'ReActResNet']
+__all__ = ['BiRealNet', 'MobileNetV1', 'ReActNet', 'ReActResNet']
