@@ -129,7 +129,8 @@ def cpu_model_wrapper() -> dict:
     """``model_wrapper_cfg`` for distributed training on CPUs.
 
     ``broadcast_buffers`` must be given: leaving it out switches MMEngine's
-    default once a wrapper config exists.
+    default once a wrapper config exists. Remove when MMEngine's default
+    wrapper leaves ``device_ids`` out on machines without a GPU.
     """
     return dict(
         type='MMDistributedDataParallel',
