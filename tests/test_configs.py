@@ -105,6 +105,20 @@ def test_training_and_testing_data(name):
 
 
 @every_config
+def test_runtime(name):
+    """What keeps checkpoints whole, strict and reproducible is on."""
+    cfg = load(name)
+    checkpoint = cfg.default_hooks.checkpoint
+    assert checkpoint.backend_args == dict(backend='atomic')
+    assert checkpoint.max_keep_ckpts >= 2 and checkpoint.interval == 1
+    assert {hook.type
+            for hook in cfg.custom_hooks} >= {
+                'StrictLoadHook', 'ReproducibilityHook', 'OPsCounterHook',
+                'SyncBuffersHook'
+            }
+
+
+@every_config
 def test_references(name):
     """What a config starts from or learns from is there."""
     cfg = load(name)

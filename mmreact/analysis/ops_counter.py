@@ -1,6 +1,6 @@
 """Count the operations and parameters of a network.
 
-Conventions (ReActNet, section 5.1; Bi-Real Net): a multiply-accumulate is one
+Conventions (ReActNet and Bi-Real Net): a multiply-accumulate is one
 operation; only convolutions and linear layers count; a layer counts as binary
 (BOPs) only if **both** its input and its weights are 1-bit, else as FLOPs;
 ``OPs = BOPs / 64 + FLOPs``. A stage-1 network, whose weights are real,

@@ -27,7 +27,7 @@ def sign_weight(weight: Tensor) -> Tensor:
 def scaled_sign_weight(weight: Tensor) -> Tensor:
     """``W -> alpha sign(W)``, ``alpha = mean |W|`` per output channel.
 
-    The scale is XNOR-Net's (ECCV 2016, eq. 6) and, as in ReActNet's stage 2,
+    The scale is XNOR-Net's (ECCV 2016) and, as in ReActNet's stage 2,
     a constant for the gradient: ``grad_W = grad_out`` where ``|W| <= 1``, else
     0, not multiplied by alpha.
     """

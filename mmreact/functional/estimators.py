@@ -1,6 +1,6 @@
 """The sign function and its pseudo-gradients (straight-through estimators).
 
-Forward, everywhere in this project (ReActNet, Liu et al., ECCV 2020, eq. 1)::
+Forward, everywhere in this project (ReActNet, Liu et al., ECCV 2020)::
 
     sign(x) = +1 if x > 0 else -1          so sign(0) = -1
 
@@ -25,7 +25,7 @@ def identity(x: Tensor) -> Tensor:
 
 
 def clipped_identity(x: Tensor, threshold: float = 1.0) -> Tensor:
-    """``g(x) = 1 if |x| <= threshold else 0`` (BNN, NIPS 2016, eq. 4).
+    """``g(x) = 1 if |x| <= threshold else 0`` (BNN, NIPS 2016).
 
     Thresholds in use: 1 (BNN, XNOR-Net), 1.25 (ResNetE), 1.3 (MeliusNet).
     """
@@ -35,8 +35,8 @@ def clipped_identity(x: Tensor, threshold: float = 1.0) -> Tensor:
 def approx_sign(x: Tensor) -> Tensor:
     """``g(x) = 2 + 2x on [-1, 0), 2 - 2x on [0, 1), else 0``.
 
-    The derivative of the piecewise quadratic that Bi-Real Net (ECCV 2018,
-    eq. 7) puts in the place of the sign; also ReActNet's.
+    The derivative of the piecewise quadratic that Bi-Real Net (ECCV
+    2018) puts in the place of the sign; also ReActNet's.
     """
     return (2 - 2 * x.abs()).clamp(min=0)
 

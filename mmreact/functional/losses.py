@@ -1,4 +1,4 @@
-"""The distributional loss of ReActNet (ECCV 2020, section 4.3, eq. 8)."""
+"""The distributional loss of ReActNet (Liu et al., ECCV 2020)."""
 import torch.nn.functional as F
 from torch import Tensor
 

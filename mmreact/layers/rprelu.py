@@ -1,4 +1,4 @@
-"""RPReLU: PReLU with learnable shifts (ReActNet, eq. 5)."""
+"""RPReLU: PReLU with learnable shifts (ReActNet, ECCV 2020)."""
 import torch
 import torch.nn as nn
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""RSign: the sign with a learnable threshold (ReActNet, eq. 4)."""
+"""RSign: the sign with a learnable threshold (ReActNet, ECCV 2020)."""
 import torch
 import torch.nn as nn
 from torch import Tensor

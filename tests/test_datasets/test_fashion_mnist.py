@@ -226,7 +226,8 @@ def test_apt_uses_own_lists_only_if_needed(tmp_path, monkeypatch, known):
     monkeypatch.setenv('PATH', f'{commands}:{os.environ["PATH"]}')
     monkeypatch.chdir(tmp_path)
     verify_fashion_mnist(prepare(Path(), debian_fetched), TINY)
-    assert f'Dir::Cache={tmp_path}/root/' in (commands / 'log').read_text()
+    cache = f'Dir::Cache={tmp_path / "root"}/'
+    assert cache in (commands / 'log').read_text()
     done = [line.split()[-2:] for line in open(commands / 'log')]
     download = ['download', 'dataset-fashion-mnist']
     update = ['Acquire::Languages=none', 'update']
@@ -267,10 +268,7 @@ def test_tool_fails_without_a_traceback(tmp_path):
 
 @pytest.mark.slow
 def test_mmpretrain_reads_the_real_thing(tmp_path):
-    try:
-        root = prepare_fashion_mnist(tmp_path / 'root', tmp_path / 'cache')
-    except DatasetError as error:
-        pytest.skip(f'no source of Fashion-MNIST can be reached: {error}')
+    root = prepare_fashion_mnist(tmp_path / 'root', tmp_path / 'cache')
     from mmpretrain.datasets import FashionMNIST
     for split, test_mode, count in (('train', False, 60000), ('test', True,
                                                               10000)):

@@ -3,6 +3,9 @@ import errno
 import os
 import resource
 import stat
+import subprocess
+import sys
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -125,3 +128,36 @@ def test_checkpoints_use_it(tmp_path, monkeypatch):
         save_checkpoint(dict(state_dict=dict(a=1)), str(path), **args)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ['epoch_1.pth']
+
+
+def test_sigkill_while_a_checkpoint_is_written(tmp_path):
+    """Killed again and again, the file is always one of the whole ones."""
+    path = tmp_path / 'epoch_1.pth'
+    whole = {bytes([value]) * (32 << 20) for value in b'ab'}
+    script = """
+import sys
+import time
+from mmreact.engine.atomic_backend import AtomicLocalBackend
+while True:
+    for value in b'ab':
+        AtomicLocalBackend().put(bytes([value]) * (32 << 20), sys.argv[1])
+        print(flush=True)
+"""
+    interrupted = 0
+    for _ in range(2):
+        for stray in tmp_path.glob('.*'):
+            stray.unlink()
+        process = subprocess.Popen([sys.executable, '-c', script,
+                                    str(path)],
+                                   stdout=subprocess.PIPE)
+        process.stdout.readline()  # one is whole
+        end = time.monotonic() + 30
+        while not list(tmp_path.glob('.epoch_1.pth.*')):
+            if time.monotonic() > end:
+                break
+        process.kill()  # while the next one is written
+        process.communicate()
+        assert path.read_bytes() in whole
+        interrupted += len(list(tmp_path.glob('.epoch_1.pth.*')))
+    # At least one kill came before the renaming.
+    assert interrupted > 0
