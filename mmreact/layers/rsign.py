@@ -1,10 +1,32 @@
 """RSign: the sign with a learnable threshold (ReActNet, ECCV 2020)."""
+from typing import Callable
+
 import torch
 import torch.nn as nn
 from torch import Tensor
 
 from ..functional import get_estimator, sign
 from ..functional.estimators import Estimator
+
+#: What becomes of ``x - alpha``: name -> function(tensor, estimator).
+ACTIVATION_BINARIZERS = dict(
+    sign=sign,
+    tanh=lambda x, estimator: torch.tanh(x),
+    real=lambda x, estimator: x)
+
+
+def get_activation_binarizer(
+        name: str) -> Callable[[Tensor, Estimator], Tensor]:
+    """Look an activation binarizer up.
+
+    Raises:
+        ValueError: If the name is unknown. The message lists the known ones.
+    """
+    if name not in ACTIVATION_BINARIZERS:
+        raise ValueError(f'Unknown activation binarizer {name!r}. Known '
+                         'activation binarizers: '
+                         f'{", ".join(ACTIVATION_BINARIZERS)}.')
+    return ACTIVATION_BINARIZERS[name]
 
 
 class RSign(nn.Module):
@@ -13,34 +35,49 @@ class RSign(nn.Module):
     Backward: ``grad_x = grad_y * g(x - alpha)`` with ``g`` the estimator, and
     ``grad_alpha = -sum(grad_x)`` over all but the channel dimension.
 
+    As the weight binarizer 'real' does for weights, ``binarizer`` lets the
+    real-valued stages of a network have the parameters of the binary ones:
+    'tanh' gives ``tanh(x - alpha)`` and 'real' gives ``x - alpha``, with
+    their true derivatives.
+
     Args:
         num_channels (int): Channels of the input (dimension 1).
         estimator (str | dict | Callable): Pseudo-gradient of the sign, see
             :func:`mmreact.functional.get_estimator`. Defaults to 'approx'.
         learnable (bool): Without it the threshold is 0 and there is no
             parameter: the plain sign. Defaults to True.
+        binarizer (str): A key of ``ACTIVATION_BINARIZERS``: 'sign', 'tanh' or
+            'real'. Defaults to 'sign'.
 
     Shape:
-        ``(N, C, *)`` -> the same, values +1 and -1 in the input's dtype
-        (with a learnable threshold: the dtype that ``x - alpha`` has).
+        ``(N, C, *)`` -> the same, values +1 and -1 (of the sign) in the
+        input's dtype (with a learnable threshold: the dtype that
+        ``x - alpha`` has).
+
+    Raises:
+        ValueError: For an unknown estimator or binarizer.
     """
 
     def __init__(self,
                  num_channels: int,
                  estimator: Estimator = 'approx',
-                 learnable: bool = True):
+                 learnable: bool = True,
+                 binarizer: str = 'sign'):
         super().__init__()
         get_estimator(estimator)  # a wrong name fails here, not in forward
+        get_activation_binarizer(binarizer)
         self.num_channels = num_channels
         self.estimator = estimator
+        self.binarizer = binarizer
         self.alpha = nn.Parameter(
             torch.zeros(num_channels)) if learnable else None
 
     def forward(self, x: Tensor) -> Tensor:
         if self.alpha is not None:
             x = x - self.alpha.view(-1, *[1] * (x.ndim - 2))
-        return sign(x, self.estimator)
+        return get_activation_binarizer(self.binarizer)(x, self.estimator)
 
     def extra_repr(self) -> str:
         return (f'{self.num_channels}, estimator={self.estimator!r}, '
-                f'learnable={self.alpha is not None}')
+                f'learnable={self.alpha is not None}, '
+                f'binarizer={self.binarizer!r}')

@@ -8,6 +8,7 @@ from torch import fx, nn
 
 from mmreact.functional import ESTIMATORS, WEIGHT_BINARIZERS, get_estimator
 from mmreact.layers import BinaryConv2d, BinaryLinear, RPReLU, RSign
+from mmreact.layers.rsign import ACTIVATION_BINARIZERS
 
 TRIED = [*ESTIMATORS, dict(type='clip', threshold=1.3)]
 LEAVES = (BinaryConv2d, BinaryLinear, RPReLU, RSign)
@@ -72,6 +73,29 @@ def test_plain_sign_has_no_parameter():
     assert 'learnable=False' in repr(layer)
     # A fresh RSign is the plain sign.
     assert RSign(3)(x).tolist() == [[-1, -1, 1]]
+
+
+@pytest.mark.parametrize('learnable', [True, False])
+@pytest.mark.parametrize('name,function', [('tanh', torch.tanh),
+                                           ('real', lambda x: x)])
+def test_real_valued_stages_of_rsign(name, function, learnable):
+    """The same parameters; values and gradients of the plain function."""
+    layer = randomized(RSign(3, learnable=learnable, binarizer=name))
+    layer.load_state_dict(RSign(3, learnable=learnable).state_dict())
+    randomized(layer)
+    x = random(2, 3, 4, 5).requires_grad_()
+    copy_of_x = x.detach().clone().requires_grad_()
+    upstream = random(2, 3, 4, 5, seed=9)
+    y = layer(x)
+    y.backward(upstream)
+    alpha = layer.alpha.detach().view(-1, 1, 1) if learnable else 0.
+    expected = function(copy_of_x - alpha)
+    expected.backward(upstream)
+    torch.testing.assert_close(y, expected)
+    torch.testing.assert_close(x.grad, copy_of_x.grad)
+    if learnable:
+        torch.testing.assert_close(layer.alpha.grad, -x.grad.sum((0, 2, 3)))
+    assert f'binarizer={name!r}' in repr(layer)
 
 
 # gamma, slope, zeta -> [(x, y)]: eq. 5 of the paper by hand
@@ -164,6 +188,7 @@ def test_bias_is_off_by_default():
      ['ternary', *WEIGHT_BINARIZERS]),
     (lambda: RSign(1, 'step'), ['step', *ESTIMATORS]),
     (lambda: RSign(1, dict(type='swish', gamma=1)), ['gamma', 'beta']),
+    (lambda: RSign(1, binarizer='step'), ['step', *ACTIVATION_BINARIZERS]),
 ])
 def test_wrong_names_fail_at_construction(build, words):
     with pytest.raises(ValueError) as error:
