@@ -12,6 +12,7 @@ _LAZY = dict(
     BinaryLinear='.layers',
     RPReLU='.layers',
     RSign='.layers',
+    binarize='.layers',
     count_ops='.analysis')
 
 __all__ = ['__version__', *_LAZY]

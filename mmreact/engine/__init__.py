@@ -2,11 +2,12 @@
 from .. import compat  # noqa: F401, isort: skip
 from ..datasets import transforms  # noqa: F401, registers
 from .atomic_backend import AtomicLocalBackend
-from .hooks import OPsCounterHook, ReproducibilityHook, StrictLoadHook
+from .hooks import (EstimatorScheduleHook, OPsCounterHook, ReproducibilityHook,
+                    StrictLoadHook)
 from .optimizers import BinaryOptimWrapperConstructor, CPUAmpOptimWrapper
 
 __all__ = [
     'AtomicLocalBackend', 'BinaryOptimWrapperConstructor',
-    'CPUAmpOptimWrapper', 'OPsCounterHook', 'ReproducibilityHook',
-    'StrictLoadHook'
+    'CPUAmpOptimWrapper', 'EstimatorScheduleHook', 'OPsCounterHook',
+    'ReproducibilityHook', 'StrictLoadHook'
 ]

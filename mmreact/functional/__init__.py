@@ -2,11 +2,11 @@
 from .binarizers import (WEIGHT_BINARIZERS, WeightBinarizer,
                          get_weight_binarizer)
 from .conv import binary_conv2d, binary_linear
-from .estimators import ESTIMATORS, get_estimator, sign
+from .estimators import ESTIMATORS, at_progress, get_estimator, sign
 from .losses import distributional_loss
 
 __all__ = [
-    'ESTIMATORS', 'WEIGHT_BINARIZERS', 'WeightBinarizer', 'binary_conv2d',
-    'binary_linear', 'distributional_loss', 'get_estimator',
+    'ESTIMATORS', 'WEIGHT_BINARIZERS', 'WeightBinarizer', 'at_progress',
+    'binary_conv2d', 'binary_linear', 'distributional_loss', 'get_estimator',
     'get_weight_binarizer', 'sign'
 ]

@@ -107,6 +107,28 @@ def get_estimator(estimator: Estimator) -> Callable[[Tensor], Tensor]:
     return partial(function, **params) if params else function
 
 
+def at_progress(estimator: Estimator, progress: float) -> Estimator:
+    """Set the training progress of an estimator that depends on it.
+
+    Args:
+        estimator (str | dict | Callable): See :func:`get_estimator`.
+        progress (float): From 0, the start of training, to 1, its end.
+
+    Returns:
+        dict | Callable: ``dict(type=..., progress=progress, ...)``; an
+        estimator without a parameter ``progress`` is returned as it is.
+    """
+    get_estimator(estimator)  # unknown names are errors here too
+    if callable(estimator):
+        return estimator
+    params = dict(
+        type=estimator) if isinstance(estimator, str) else dict(estimator)
+    function = ESTIMATORS[params['type']]
+    if 'progress' not in inspect.signature(function).parameters:
+        return estimator
+    return dict(params, progress=progress)
+
+
 class _Sign(torch.autograd.Function):
     """Forward ``scale * sign(x)``; backward ``grad * g(x)``, scale left out.
     """

@@ -41,13 +41,15 @@ class RSign(nn.Module):
     their true derivatives.
 
     Args:
-        num_channels (int): Channels of the input (dimension 1).
+        num_channels (int): Channels of the input.
         estimator (str | dict | Callable): Pseudo-gradient of the sign, see
             :func:`mmreact.functional.get_estimator`. Defaults to 'approx'.
         learnable (bool): Without it the threshold is 0 and there is no
             parameter: the plain sign. Defaults to True.
         binarizer (str): A key of ``ACTIVATION_BINARIZERS``: 'sign', 'tanh' or
             'real'. Defaults to 'sign'.
+        channel_dim (int): The dimension of the channels. Defaults to 1; -1
+            in front of a linear layer.
 
     Shape:
         ``(N, C, *)`` -> the same, values +1 and -1 (of the sign) in the
@@ -62,19 +64,23 @@ class RSign(nn.Module):
                  num_channels: int,
                  estimator: Estimator = 'approx',
                  learnable: bool = True,
-                 binarizer: str = 'sign'):
+                 binarizer: str = 'sign',
+                 channel_dim: int = 1):
         super().__init__()
         get_estimator(estimator)  # a wrong name fails here, not in forward
         get_activation_binarizer(binarizer)
         self.num_channels = num_channels
         self.estimator = estimator
         self.binarizer = binarizer
+        self.channel_dim = channel_dim
         self.alpha = nn.Parameter(
             torch.zeros(num_channels)) if learnable else None
 
     def forward(self, x: Tensor) -> Tensor:
         if self.alpha is not None:
-            x = x - self.alpha.view(-1, *[1] * (x.ndim - 2))
+            shape = [1] * x.ndim
+            shape[self.channel_dim] = -1
+            x = x - self.alpha.view(shape)
         return get_activation_binarizer(self.binarizer)(x, self.estimator)
 
     def extra_repr(self) -> str:

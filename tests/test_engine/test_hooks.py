@@ -15,9 +15,11 @@ from mmengine.structures import BaseDataElement
 from torch import nn
 
 from mmreact.datasets.transforms import SeedAugmentation
-from mmreact.engine import OPsCounterHook, ReproducibilityHook, StrictLoadHook
+from mmreact.engine import (EstimatorScheduleHook, OPsCounterHook,
+                            ReproducibilityHook, StrictLoadHook)
 from mmreact.engine.hooks.reproducibility_hook import (get_rng_state,
                                                        set_rng_state)
+from mmreact.layers import RSign
 from mmreact.utils.checkpoint import CheckpointError
 
 NUMBER = count()
@@ -287,3 +289,97 @@ def test_ops_are_logged_once(first, shape, pixels, wrapped, monkeypatch):
     assert str(shape or (1, 4, 5)) in text
     assert f'{macs}' in next(r for r in text.splitlines() if ' FLOPs' in r)
     assert model.training
+
+
+class SignNet(Net):
+    """Notes the first sign's progress at each forward of the training."""
+
+    def __init__(self, estimator='tanh'):
+        super().__init__()
+        self.backbone.append(RSign(2, estimator))
+        self.backbone.append(RSign(2, 'approx'))
+        self.progress = []
+
+    def forward(self, inputs, mode='tensor'):
+        if mode == 'loss':
+            estimators = [m.estimator for m in self.backbone[2:]]
+            assert estimators[1] == 'approx'
+            self.progress.append(estimators[0].get('progress'))
+        return super().forward(inputs, mode)
+
+
+# by_epoch -> the progress of each of 4 epochs with 2 iterations
+SCHEDULES = [(True, [0, 0, .25, .25, .5, .5, .75, .75]),
+             (False, [i / 8 for i in range(8)])]
+
+
+@pytest.mark.parametrize('by_epoch,expected', SCHEDULES)
+@pytest.mark.parametrize('estimator', ['tanh', dict(type='tanh', t_max=5.)])
+def test_estimator_schedule(tmp_path, by_epoch, expected, estimator):
+    """Also after a resume, and with the estimator's other parameters."""
+
+    def train(epochs, **kwargs):
+        model = SignNet(copy.deepcopy(estimator))
+        hook = EstimatorScheduleHook(by_epoch)
+        runner = make_runner(tmp_path, [hook], model, epochs=4, **kwargs)
+        if epochs < 4:
+            runner.train_loop.run_epoch = stop_after(
+                epochs, runner.train_loop.run_epoch)
+        try:
+            runner.train()
+        except KeyboardInterrupt:
+            pass
+        return model
+
+    first = train(2)
+    assert first.progress == expected[:4]
+    rest = train(4, resume=True)
+    assert rest.progress == expected[4:]
+    assert rest.backbone[2].estimator.get('t_max') == (5. if isinstance(
+        estimator, dict) else None)
+
+
+def stop_after(number, function):
+    """Call a function so often and then raise KeyboardInterrupt."""
+    calls = count()
+
+    def call():
+        if next(calls) == number:
+            raise KeyboardInterrupt
+        function()
+
+    return call
+
+
+def test_estimator_schedule_without_effect(tmp_path):
+    runner = make_runner(tmp_path, [EstimatorScheduleHook()])
+    with pytest.raises(ValueError, match='no layer has an estimator'):
+        runner.train()
+
+
+def test_precise_bn(tmp_path):
+    """MMPretrain's hook, from a config, before the checkpoint is written.
+
+    The statistics are the averages of those of the batches, for the weights
+    after the epoch.
+    """
+    hook = dict(
+        type='PreciseBNHook',
+        num_samples=4,
+        interval=1,
+        priority='ABOVE_NORMAL')
+    runner = make_runner(tmp_path, [hook], epochs=1, validate=False)
+    runner.train()
+    state = torch.load(tmp_path / 'epoch_1.pth')['state_dict']
+    # Images hold 0, 1, 2 or 3 in every pixel, two images a batch; the mean
+    # over two batches is that over all, 1.5.
+    weight, bias = state['backbone.0.weight'].flatten(
+    ), state['backbone.0.bias']
+    torch.testing.assert_close(state['backbone.1.running_mean'],
+                               1.5 * weight + bias)
+    plain = make_runner(tmp_path / 'plain', [], epochs=1, validate=False)
+    plain.train()
+    other = plain.model.state_dict()
+    assert torch.equal(other['backbone.0.weight'], state['backbone.0.weight'])
+    assert not torch.allclose(other['backbone.1.running_mean'],
+                              state['backbone.1.running_mean'])

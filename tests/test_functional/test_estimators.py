@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from mmreact.functional import ESTIMATORS, get_estimator, sign
+from mmreact.functional import ESTIMATORS, at_progress, get_estimator, sign
 
 INF, NAN = math.inf, math.nan
 SECH2 = 4 / (math.e + 1 / math.e)**2  # 1 - tanh(1)^2
@@ -164,6 +164,22 @@ def test_function_as_estimator():
     x = torch.tensor([-4., 4.], requires_grad=True)
     sign(x, lambda x: x * x).sum().backward()
     assert x.grad.tolist() == [16, 16]
+
+
+@pytest.mark.parametrize('estimator,expected', [
+    ('tanh', dict(type='tanh', progress=0.5)),
+    (dict(type='tanh', t_max=2.), dict(type='tanh', t_max=2., progress=0.5)),
+    (dict(type='tanh', progress=0.1), dict(type='tanh', progress=0.5)),
+    ('approx', 'approx'),
+    (dict(type='clip', threshold=1.3), dict(type='clip', threshold=1.3)),
+    (torch.sign, torch.sign),
+])
+def test_at_progress(estimator, expected):
+    before = dict(estimator) if isinstance(estimator, dict) else estimator
+    assert at_progress(estimator, 0.5) == expected
+    assert estimator == before
+    with pytest.raises(ValueError, match='step'):
+        at_progress('step', 0.5)
 
 
 @pytest.mark.parametrize('config,words', [

@@ -1,5 +1,9 @@
+from .estimator_schedule_hook import EstimatorScheduleHook
 from .ops_counter_hook import OPsCounterHook
 from .reproducibility_hook import ReproducibilityHook
 from .strict_load_hook import StrictLoadHook
 
-__all__ = ['OPsCounterHook', 'ReproducibilityHook', 'StrictLoadHook']
+__all__ = [
+    'EstimatorScheduleHook', 'OPsCounterHook', 'ReproducibilityHook',
+    'StrictLoadHook'
+]
