@@ -1,4 +1,5 @@
 """Every config loads, learns, and says what its name says."""
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import nn
 
-from mmreact.engine.stages import Run, make_plan
+from mmreact.engine.stages import Options, Run, make_plan, train_plan
 from mmreact.engine.stages.fingerprint import flatten
 from mmreact.engine.stages.plan import find_config
 from mmreact.models import ReActNet  # noqa: F401, registers
@@ -299,3 +300,40 @@ def test_one_step(name, random_weights):
         assert moved > 0, key
         if optimizer.type == 'Adam':  # whose first step is lr
             assert moved == pytest.approx(optimizer.lr, rel=0.05), key
+
+
+#: Fashion-MNIST configs that no other one starts from.
+LAST = [
+    name for name in CONFIGS
+    if 'fashion-mnist' in name and not NAME.fullmatch(name)['stage']
+]
+SHORT = {
+    'train_cfg.max_epochs': 10,
+    'train_dataloader.batch_size': 32,
+    'train_dataloader.num_workers': 0,
+    'train_dataloader.persistent_workers': False,
+    'val_dataloader.num_workers': 0,
+    'val_dataloader.persistent_workers': False,
+    'param_scheduler.end': 10,
+    'default_hooks.logger.interval': 1,
+    'log_level': 'WARNING',
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', LAST)
+def test_small_configs_learn(name, tiny_data, tmp_path):
+    """All stages and teachers of a config: the loss falls in 80 iterations."""
+    options = Options.from_flags(
+        cfg_options=SHORT, seed=0, data_root=str(tiny_data))
+    plan = make_plan(CONFIGS[name], tmp_path, options)
+    train_plan(plan)
+    for run in plan:
+        log, = run.work_dir.glob('*/vis_data/scalars.json')
+        rows = [json.loads(line) for line in log.read_text().splitlines()]
+        losses = [row['loss'] for row in rows if 'loss' in row]
+        assert len(losses) == 80
+        first, last = sum(losses[:8]), sum(losses[-8:])
+        assert last < 0.8 * first, run.name
+        top1 = [row['accuracy/top1'] for row in rows if 'accuracy/top1' in row]
+        assert top1[-1] > 30  # of ten classes

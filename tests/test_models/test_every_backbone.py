@@ -1,0 +1,106 @@
+"""What holds for every backbone; a new one is a row in SMALL."""
+import pytest
+import torch
+from torch import nn
+
+from mmreact import models
+from mmreact.models import backbones
+
+#: Name -> ``(options, channels of the image, [input sizes])`` of small ones.
+SMALL = dict(
+    BinarizedBackbone=[
+        (dict(backbone=dict(type='mmpretrain.ResNet', depth=18)), 3, [(64, 64),
+                                                                      (33, 97)
+                                                                      ]),
+    ],
+    BiRealNet=[
+        (dict(depth=18, base_channels=4), 3, [(64, 64), (33, 97)]),
+        (dict(depth=18, base_channels=4, small_input=True), 3, [(32, 32),
+                                                                (9, 17)]),
+    ],
+    MobileNetV1=[
+        (dict(widen_factor=0.25), 3, [(64, 64), (33, 97)]),
+        (dict(widen_factor=0.25, in_channels=1), 1, [(32, 32)]),
+    ],
+    ReActNet=[
+        (dict(arch=[(8, 1), (16, 2), (16, 1)], stem_channels=4), 3, [(32, 32),
+                                                                     (7, 13)]),
+        (dict(
+            arch=[(8, 1), (16, 2), (16, 1)],
+            stem_channels=4,
+            expansion_groups=2), 3, [(32, 32)]),
+    ],
+    ReActResNet=[
+        (dict(depth=18, base_channels=4), 3, [(64, 64), (33, 97)]),
+    ],
+)
+CASES = [(name, *row) for name, rows in SMALL.items() for row in rows]
+
+
+def build(name, **options):
+    torch.manual_seed(0)
+    return getattr(models, name)(**options)
+
+
+def test_every_backbone_has_a_row():
+    assert set(SMALL) == set(backbones.__all__)
+
+
+@pytest.mark.parametrize('name,options,channels,sizes', CASES)
+def test_forward_and_backward(name, options, channels, sizes):
+    """Shapes for several sizes; a gradient reaches every parameter."""
+    net = build(name, **options)
+    widths = set()
+    for size in sizes:
+        net.zero_grad()
+        outs = net(torch.randn(2, channels, *size))
+        assert isinstance(outs, tuple)
+        for out in outs:
+            assert len(out) == 2 and out.isfinite().all()
+        widths.add(outs[-1].shape[1])
+        # Not a sum: behind a normalisation its gradient is 0.
+        outs[-1].square().mul(torch.randn_like(outs[-1])).sum().backward()
+        assert not [
+            key for key, p in net.named_parameters()
+            if p.grad is None or not p.grad.any()
+        ]
+    assert len(widths) == 1
+
+
+@pytest.mark.parametrize('name,options,channels,sizes', CASES)
+def test_eval_does_not_mix_images(name, options, channels, sizes):
+    """In eval mode an image's features do not depend on its neighbours.
+
+    Compared in batches of one size: another order of floating point sums
+    would flip signs at a threshold.
+    """
+    net = build(name, **options).eval()
+    image, *others = torch.randn(3, 1, channels, *sizes[0])
+    with torch.no_grad():
+        first, second = (
+            net(torch.cat([image, other]))[-1][0] for other in others)
+    torch.testing.assert_close(first, second)
+
+
+@pytest.mark.parametrize('name,options,channels,sizes', CASES)
+def test_binarizers_share_parameters(name, options, channels, sizes):
+    """Names and shapes do not depend on what is binarized."""
+    net = build(name, **options)
+    one_bit = [m for m in net.modules() if hasattr(m, 'weight_binarizer')]
+    if not one_bit:
+        assert name == 'MobileNetV1'  # the real-valued one
+        return
+    real = build(name, **options, weight_binarizer='real')
+    net.load_state_dict(real.state_dict(), strict=True)
+    assert not any(getattr(m, 'one_bit_weight', False) for m in real.modules())
+
+
+@pytest.mark.parametrize('name,options,channels,sizes', CASES)
+def test_norm_layers_start_as_they_should(name, options, channels, sizes):
+    """init_weights leaves latent weights with both signs."""
+    net = build(name, **options)
+    net.init_weights()
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            share = (module.weight > 0).double().mean()
+            assert 0 < share < 1 or module.weight.numel() < 64
