@@ -1,7 +1,6 @@
 """Small parts that several networks need."""
 from typing import Container
 
-import torch
 from torch import Tensor, nn
 
 from ..layers import RPReLU
@@ -26,11 +25,11 @@ def check_choice(name: str, value, known: Container) -> None:
                          f'{", ".join(map(repr, known))}.')
 
 
-@torch.fx.wrap
 def check_input_size(x: Tensor, min_size: int, network: str) -> None:
     """Raise a ValueError if an image is too small for the strides.
 
-    Wrapped, so that torch.fx records the call instead of its comparisons.
+    Its callers say ``torch.fx.wrap('check_input_size')``, so that torch.fx
+    records the call instead of its comparisons.
     """
     height, width = x.shape[-2:]
     if min(height, width) < min_size:

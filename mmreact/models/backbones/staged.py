@@ -1,10 +1,14 @@
 """What all networks here share: a stem, stages, and what to do with them."""
 from typing import Optional, Sequence, Tuple, Union
 
+import torch
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from torch import Tensor, nn
 
 from ..utils import check_input_size
+
+# torch.fx wraps a name in the module that calls it, not in its own.
+torch.fx.wrap('check_input_size')
 
 
 class StagedBackbone(BaseBackbone):
