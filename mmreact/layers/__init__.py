@@ -1,10 +1,12 @@
 """Layers of 1-bit networks: thin modules over :mod:`mmreact.functional`."""
 from .binarize import BinarizedLayer, BinarizeReport, binarize
 from .binary import BinaryConv2d, BinaryLinear
+from .channel_gate import ChannelGate
+from .learned_scale import LearnedScale
 from .rprelu import RPReLU
 from .rsign import RSign
 
 __all__ = [
     'BinarizeReport', 'BinarizedLayer', 'BinaryConv2d', 'BinaryLinear',
-    'RPReLU', 'RSign', 'binarize'
+    'ChannelGate', 'LearnedScale', 'RPReLU', 'RSign', 'binarize'
 ]
