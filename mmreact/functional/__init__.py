@@ -3,10 +3,13 @@ from .binarizers import (WEIGHT_BINARIZERS, WeightBinarizer,
                          get_weight_binarizer)
 from .conv import binary_conv2d, binary_linear
 from .estimators import ESTIMATORS, at_progress, get_estimator, sign
-from .losses import distributional_loss
+from .losses import (ATTENTION_NORMS, attention_transfer_loss,
+                     check_attention_norm, distillation_loss,
+                     distributional_loss)
 
 __all__ = [
-    'ESTIMATORS', 'WEIGHT_BINARIZERS', 'WeightBinarizer', 'at_progress',
-    'binary_conv2d', 'binary_linear', 'distributional_loss', 'get_estimator',
-    'get_weight_binarizer', 'sign'
+    'ATTENTION_NORMS', 'ESTIMATORS', 'WEIGHT_BINARIZERS', 'WeightBinarizer',
+    'at_progress', 'attention_transfer_loss', 'binary_conv2d', 'binary_linear',
+    'check_attention_norm', 'distillation_loss', 'distributional_loss',
+    'get_estimator', 'get_weight_binarizer', 'sign'
 ]
