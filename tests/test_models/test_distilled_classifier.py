@@ -210,7 +210,7 @@ def test_sees_images_as_it_was_trained(save, tmp_path, channels, ours, theirs,
     judge = alone(path, channels, ours if theirs is None else theirs)
     expected = judge(judge.data_preprocessor(raw)['inputs'].double())
     x = model.data_preprocessor(raw)['inputs'].double()
-    logits = model.teacher.logits(x, model.data_preprocessor, 5)
+    logits, _ = model.teacher.outputs(x, model.data_preprocessor, 5)
     # The means and stds of both sides are float32.
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
 
@@ -221,7 +221,7 @@ def test_follows_the_dtype(save, dtype):
     for kind in (torch.float32, dtype):
         model.to(kind)
         x = torch.randn(2, 3, 8, 8, dtype=kind, requires_grad=True)
-        logits = model.teacher.logits(x, model.data_preprocessor, 5)
+        logits, _ = model.teacher.outputs(x, model.data_preprocessor, 5)
         assert logits.dtype == kind and not logits.requires_grad
 
 

@@ -8,6 +8,7 @@ from mmpretrain.registry import DATASETS, MODELS
 
 from ...utils.checkpoint import (check_match, download, get_state_dict, is_url,
                                  load_checkpoint, with_head_of)
+from ...utils.recording import find_layers
 from .plan import Run
 
 #: What MMPretrain's CustomDataset reads.
@@ -96,10 +97,11 @@ def _check_class_folders(folder: Path, extensions: Tuple[str, ...],
 
 
 def check_teacher(run: Run) -> None:
-    """Check a distilled model's teacher: its weights and its classes.
+    """Check a distilled model's teacher: its weights, classes and layers.
 
     Raises:
-        ValueError: If there is none, or it has other classes.
+        ValueError: If there is none, it has other classes, or layers to
+            compare do not exist.
         CheckpointError: If its checkpoint cannot be had or does not fit.
     """
     teacher = run.cfg.model.get('teacher')
@@ -119,6 +121,9 @@ def check_teacher(run: Run) -> None:
         raise ValueError(
             f'{run.name} has {ours} classes, its teacher {theirs}. Take a '
             'teacher that was trained on the same classes.')
+    if teacher.get('feature_layers'):
+        MODELS.build(run.cfg.model)  # checks the student's
+        find_layers(MODELS.build(model), teacher.feature_layers)
     if isinstance(run.teacher, str):
         source = download(run.teacher) if is_url(run.teacher) else run.teacher
         check_match(

@@ -145,7 +145,8 @@ def make_plan(config: Union[str, Path],
         start_from (str, optional): Checkpoint file that replaces
             the config's ``start_from``.
         teacher (str, optional): Checkpoint file or address that replaces the
-            teacher's training or published weights, in every run.
+            teacher's training or published weights, in every run but those
+            whose teacher the plan trains anyway, to start from it.
 
     Raises:
         FileNotFoundError: If a config does not exist.
@@ -207,10 +208,12 @@ class _Planner:
         teacher = cfg.model.get('teacher')
         if teacher is None:
             return None
-        config = teacher.get('config')
+        config, given = teacher.get('config'), self.teacher
         if config:
             teacher.config = str(find_config(config, path))
-        checkpoint = self.teacher or teacher.get('checkpoint')
+            if Path(teacher.config) in self.done:
+                given = None  # it is trained, and another teacher's model
+        checkpoint = given or teacher.get('checkpoint')
         if checkpoint:
             return checkpoint if is_url(checkpoint) else str(
                 Path(checkpoint).resolve())

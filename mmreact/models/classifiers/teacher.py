@@ -1,5 +1,5 @@
 """The frozen teacher of a distilled classifier."""
-from typing import Optional
+from typing import List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config
@@ -7,10 +7,11 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from ...utils.checkpoint import check_match, get_state_dict, load_checkpoint
+from ...utils.recording import record_outputs
 
 
 class FrozenTeacher:
-    """A classifier that only gives logits: in eval mode, without gradients.
+    """A classifier that only gives outputs: in eval mode, without gradients.
 
     It is built on its first use. It is not an ``nn.Module``, so a model that
     holds it does not have it among its parameters, buffers or state_dict, and
@@ -25,13 +26,16 @@ class FrozenTeacher:
         data_preprocessor (dict, optional): The ``mean``, ``std`` and
             ``to_rgb`` that the teacher was trained with. Defaults to those
             in ``model`` or ``config``, else to the student's.
+        feature_layers (Sequence[str]): Layers whose outputs it gives beside
+            its logits, e.g. 'backbone.layer1.0'. Defaults to none.
     """
 
     def __init__(self,
                  model: Optional[dict] = None,
                  config: Optional[str] = None,
                  checkpoint: Optional[str] = None,
-                 data_preprocessor: Optional[dict] = None):
+                 data_preprocessor: Optional[dict] = None,
+                 feature_layers: Sequence[str] = ()):
         if (model is None) == (config is None):
             raise ValueError('A teacher needs either `model` (the config of a '
                              'classifier) or `config` (a config file).')
@@ -39,6 +43,7 @@ class FrozenTeacher:
         self.config = config
         self.checkpoint = checkpoint
         self.data_preprocessor = data_preprocessor
+        self.feature_layers = tuple(feature_layers)
         self._module: Optional[nn.Module] = None
 
     def __deepcopy__(self, memo) -> 'FrozenTeacher':
@@ -49,8 +54,8 @@ class FrozenTeacher:
         return self._module is not None
 
     @torch.no_grad()
-    def logits(self, inputs: Tensor, student_preprocessor: nn.Module,
-               num_classes: int) -> Tensor:
+    def outputs(self, inputs: Tensor, student_preprocessor: nn.Module,
+                num_classes: int) -> Tuple[Tensor, List[Tensor]]:
         """Classify a batch that was normalised for the student.
 
         Args:
@@ -59,10 +64,12 @@ class FrozenTeacher:
             num_classes (int): Classes of the student.
 
         Returns:
-            Tensor: ``(N, num_classes)``, without a gradient.
+            tuple[Tensor, list[Tensor]]: Logits ``(N, num_classes)`` and the
+            outputs of ``feature_layers``, without gradients.
 
         Raises:
-            ValueError: If the teacher's number of classes is another one.
+            ValueError: If the teacher's number of classes is another one, or
+                it has no such layer.
             CheckpointError: If its weights cannot be had or do not fit.
         """
         if self._module is None:
@@ -71,14 +78,15 @@ class FrozenTeacher:
         if (reference.device, reference.dtype) != (inputs.device,
                                                    inputs.dtype):
             self._module.to(inputs.device, inputs.dtype)
-        logits = self._module(
-            self._renormalise(inputs, student_preprocessor), mode='tensor')
+        with record_outputs(self._module, self.feature_layers) as feats:
+            logits = self._module(
+                self._renormalise(inputs, student_preprocessor), mode='tensor')
         if logits.shape[1] != num_classes:
             raise ValueError(
                 f'The teacher has {logits.shape[1]} classes, the student '
                 f'{num_classes}. Take a teacher that was trained on the '
                 'student\'s classes.')
-        return logits
+        return logits, feats
 
     def _build(self) -> nn.Module:
         if self.checkpoint is None:

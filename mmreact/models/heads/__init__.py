@@ -1,3 +1,4 @@
+from .distillation_head import DistillationHead
 from .distributional_loss_head import DistributionalLossHead
 
-__all__ = ['DistributionalLossHead']
+__all__ = ['DistillationHead', 'DistributionalLossHead']
