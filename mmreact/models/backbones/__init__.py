@@ -4,6 +4,7 @@ from .binarized import BinarizedBackbone
 from .binary_resnet import BiRealNet, ReActResNet
 from .mobilenet_v1 import MobileNetV1
 from .reactnet import ReActNet
+from .real_to_binary import RealToBinaryNet
 
 __all__ = [
     name for name, value in globals().items() if isinstance(value, type)
