@@ -4,8 +4,7 @@ from . import backbones
 from .backbones import *  # noqa: F401, F403
 from .classifiers import DistilledImageClassifier, FrozenTeacher
 from .heads import DistillationHead, DistributionalLossHead
-from .losses import (AttentionTransferLoss, DistillationLoss,
-                     DistributionalLoss)
+from .losses import AttentionTransferLoss, DistillationLoss, DistributionalLoss
 
 __all__ = [
     *backbones.__all__, 'AttentionTransferLoss', 'DistillationHead',

@@ -33,6 +33,11 @@ SMALL = dict(
     ReActResNet=[
         (dict(depth=18, base_channels=4), 3, [(64, 64), (33, 97)]),
     ],
+    RealToBinaryNet=[
+        (dict(base_channels=8), 3, [(64, 64), (33, 97)]),
+        (dict(base_channels=8, scale='learned',
+              input_size=(33, 97)), 3, [(33, 97)]),
+    ],
 )
 CASES = [(name, *row) for name, rows in SMALL.items() for row in rows]
 

@@ -1,4 +1,5 @@
 """Real-to-Binary against a plain reference, its layer table and its plan."""
+import json
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ from mmpretrain.registry import MODELS
 from torch import fx, nn
 
 from mmreact.analysis import count_ops
-from mmreact.engine.stages import check_plan, make_plan
+from mmreact.engine.stages import Options, check_plan, make_plan, train_plan
 from mmreact.layers import BinaryConv2d, ChannelGate, LearnedScale, RSign
 from mmreact.models import RealToBinaryNet
 from mmreact.models.backbones.real_to_binary import SCALES, RealToBinaryBlock
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/real2binary'
+FASHION = CONFIGS / 'real2binary-resnet18-w16_1xb128_fashion-mnist.py'
 #: Activations and weights of the three stages.
 STAGES = [('tanh', 'real'), ('sign', 'real'), ('sign', 'scaled_sign')]
 
@@ -276,8 +278,7 @@ def test_recipe(name):
 
 def test_plan(tmp_path):
     """Each stage starts from the one before and is taught by it."""
-    final = CONFIGS / 'real2binary-resnet18-w16_1xb128_fashion-mnist.py'
-    real, stage1, stage2, last = make_plan(final, tmp_path)
+    real, stage1, stage2, last = make_plan(FASHION, tmp_path)
     assert real.name.startswith('resnet18-w16') and real.teacher is None
     assert stage1.teacher is real and stage1.start_from is None
     assert stage2.teacher is stage2.start_from is stage1
@@ -288,7 +289,7 @@ def test_plan(tmp_path):
     assert stage2.teacher is stage2.start_from is stage1
     assert last.teacher is last.start_from is stage2
     # One's own real teacher takes the place of the real teacher only.
-    stage1, stage2, last = make_plan(final, tmp_path, teacher='t.pth')
+    stage1, stage2, last = make_plan(FASHION, tmp_path, teacher='t.pth')
     assert stage1.teacher == str(Path('t.pth').resolve())
     assert stage2.teacher is stage1 and last.teacher is stage2
 
@@ -316,3 +317,49 @@ def test_wrong_layers_are_found_before_training(tmp_path, option, words):
     plan[-1].cfg.merge_from_dict(option)
     with pytest.raises(ValueError, match=words):
         check_plan(plan)
+
+
+@pytest.mark.slow
+def test_the_stages_start_from_one_another(tiny_data, tmp_path):
+    """With learning rate 0 the later stages are the first, weight by weight.
+    """
+    options = Options.from_flags(
+        cfg_options={
+            'train_cfg.max_epochs':
+            1,
+            'param_scheduler.end':
+            1,
+            'train_dataloader.num_workers':
+            0,
+            'train_dataloader.persistent_workers':
+            False,
+            'default_hooks.logger.interval':
+            1,
+            'log_level':
+            'WARNING',
+            f'{FASHION.stem}:optim_wrapper.optimizer.lr':
+            0.,
+            f'{FASHION.stem.replace("_", "-stage2_", 1)}:'
+            'optim_wrapper.optimizer.lr':
+            0.,
+        },
+        seed=0,
+        data_root=str(tiny_data))
+    plan = make_plan(FASHION, tmp_path, options)
+    train_plan(plan)
+    states, losses = [], []
+    for run in plan[1:]:
+        states.append(
+            torch.load(run.final_checkpoint, weights_only=True)['state_dict'])
+        log, = run.work_dir.glob('*/vis_data/scalars.json')
+        row = json.loads(log.read_text().splitlines()[0])
+        losses.append({key for key in row if key.startswith('loss_')})
+    fresh = MODELS.build(plan[1].cfg.model).state_dict()
+    for key, value in states[0].items():
+        if 'running_' in key or 'num_batches' in key:
+            continue  # BN statistics move although the learning rate is 0
+        assert torch.equal(value, states[1][key]), key
+        assert torch.equal(value, states[2][key]), key
+        assert not torch.equal(value, fresh[key]), key
+    assert losses == [{'loss_cls', 'loss_distillation', 'loss_attention'}
+                      ] * 2 + [{'loss_cls', 'loss_distillation'}]

@@ -212,7 +212,7 @@ class _Planner:
         if config:
             teacher.config = str(find_config(config, path))
             if Path(teacher.config) in self.done:
-                given = None  # it is trained, and another teacher's model
+                given = None  # the plan trains this one anyway
         checkpoint = given or teacher.get('checkpoint')
         if checkpoint:
             return checkpoint if is_url(checkpoint) else str(
