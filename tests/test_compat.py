@@ -202,8 +202,9 @@ def test_import_is_cheap(module):
 def test_lazy_names():
     assert python(
         '-c', 'import mmreact\nprint([getattr(mmreact, name).__name__ '
-        'for name in mmreact.__all__ if name != "__version__"])'
-    ) == "['BinaryConv2d', 'BinaryLinear', 'RPReLU', 'RSign', 'count_ops']\n"
+        'for name in mmreact.__all__ if name != "__version__"])') == (
+            "['BinaryConv2d', 'BinaryLinear', 'RPReLU', 'RSign', 'binarize', "
+            "'count_ops']\n")
     import mmreact
     with pytest.raises(AttributeError, match='mmreact.*binarise'):
         mmreact.binarise
