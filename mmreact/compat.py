@@ -35,6 +35,11 @@ def quiet_imports() -> None:
     # MMEngine's wrapper for distributed training.
     warnings.filterwarnings(
         'ignore', message='.*broadcast_buffers', category=FutureWarning)
+    # MMEngine looks up MMPretrain's configs (mmpretrain::) with it.
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
+    # MMPretrain's VGG with BN keeps its convolutions' biases.
+    warnings.filterwarnings(
+        'ignore', message='Unnecessary conv bias before batch/instance norm')
     # MMPretrain's reader of (Fashion-)MNIST.
     warnings.filterwarnings(
         'ignore', message='The given NumPy array is not writable')

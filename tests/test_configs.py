@@ -13,6 +13,7 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 from mmreact.engine.stages import Options, Run, make_plan, train_plan
+from mmreact.engine.stages.checks import get_num_classes
 from mmreact.engine.stages.fingerprint import flatten
 from mmreact.engine.stages.plan import find_config
 from mmreact.models import ReActNet  # noqa: F401, registers
@@ -86,11 +87,11 @@ def test_name(name):
     assert words, name
     cfg = load(name)
     dataset, classes = DATASETS[words['data']]
-    family = words['model'].split('-')[0].rstrip('0123456789')
+    family = re.sub(r'\d+(bn)?$', '', words['model'].split('-')[0])
     assert CONFIGS[name].parent.name.startswith(family)
     for key in ('train', 'val', 'test'):
         assert cfg[f'{key}_dataloader'].dataset.type == dataset
-    assert cfg.model.head.num_classes == classes
+    assert get_num_classes(cfg.model) == classes
     assert cfg.data_preprocessor.num_classes == classes
     assert cfg.train_dataloader.batch_size == int(words['batch'])
     if 'auto_scale_lr' in cfg:
@@ -250,7 +251,7 @@ def small_batch(cfg):
         size = 32
     torch.manual_seed(1)
     images = torch.randint(0, 256, (2, channels, size, size)).byte()
-    classes = cfg.model.head.num_classes
+    classes = get_num_classes(cfg.model)
     samples = [DataSample().set_gt_label(i) for i in (0, classes - 1)]
     return dict(inputs=images, data_samples=samples)
 
@@ -278,7 +279,15 @@ def check_groups(cfg, model, optimizer):
     assert given == [expected, set(names.values()) - expected]
 
 
-@every_config
+def is_heavy(name):
+    """All VGGs take the same step of 130 million weights: one will do."""
+    return CONFIGS[name].parent.name == 'vgg' and 'vgg11bn_' not in name
+
+
+@pytest.mark.parametrize('name', [
+    pytest.param(name, marks=pytest.mark.slow if is_heavy(name) else ())
+    for name in CONFIGS
+])
 def test_one_step(name, random_weights):
     """A step on random images: a finite loss, and all parameters move."""
     run = make_plan(CONFIGS[name], 'work')[-1]

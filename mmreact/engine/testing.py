@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from .. import compat
 from ..utils.checkpoint import check_file, is_url
-from .stages.checks import check_dataset
+from .stages.checks import check_dataset, get_num_classes
 from .stages.train import start_distributed
 
 
@@ -46,8 +46,7 @@ def test_checkpoint(cfg: Config,
         check_file(checkpoint)
     start_distributed(launcher, cfg.get('env_cfg', {}).get('dist_cfg'))
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-    check_dataset(cfg.test_dataloader.dataset, (cfg.model.get('head')
-                                                or {}).get('num_classes'))
+    check_dataset(cfg.test_dataloader.dataset, get_num_classes(cfg.model))
     cfg.launcher = launcher
     cfg.resume = False
     cfg.load_from = str(checkpoint)

@@ -25,14 +25,26 @@ def check_plan(runs: List[Run], reset_head: bool = False) -> None:
             is wrong, with what to do about it.
     """
     for run in runs:
-        head = run.cfg.model.get('head') or {}
         for key in ('train', 'val'):
             if run.cfg.get(f'{key}_dataloader') is not None:
                 check_dataset(run.cfg[f'{key}_dataloader'].dataset,
-                              head.get('num_classes'))
+                              get_num_classes(run.cfg.model))
         check_teacher(run)
         if run.start_from is not None:
             check_hand_over(run, reset_head and run is runs[-1])
+
+
+def get_num_classes(model: dict) -> Optional[int]:
+    """Return the classes of a classifier's config, None where it has none.
+
+    They are the head's, or the backbone's where that holds the last layer
+    itself, as MMPretrain's VGG.
+    """
+    for part in ('head', 'backbone'):
+        number = (model.get(part) or {}).get('num_classes', -1)
+        if number > 0:
+            return number
+    return None
 
 
 def check_dataset(dataset: dict, num_classes: Optional[int] = None) -> None:
@@ -92,8 +104,8 @@ def _check_class_folders(folder: Path, extensions: Tuple[str, ...],
         raise ValueError(
             f'{folder} holds {len(classes)} class folders, the model has '
             f'{num_classes} classes. For one\'s own images give --cfg-options '
-            f'model.head.num_classes={len(classes)} '
-            f'data_preprocessor.num_classes={len(classes)}.')
+            f'model.head.num_classes={len(classes)} (VGG: model.backbone.'
+            f'num_classes) data_preprocessor.num_classes={len(classes)}.')
 
 
 def check_teacher(run: Run) -> None:
@@ -115,8 +127,7 @@ def check_teacher(run: Run) -> None:
         model = run.teacher.cfg.model
     elif teacher.get('config'):
         model = Config.fromfile(teacher.config).model
-    theirs = (model.get('head') or {}).get('num_classes')
-    ours = run.cfg.model.head.get('num_classes')
+    theirs, ours = get_num_classes(model), get_num_classes(run.cfg.model)
     if theirs != ours:
         raise ValueError(
             f'{run.name} has {ours} classes, its teacher {theirs}. Take a '
