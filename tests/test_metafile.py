@@ -48,7 +48,8 @@ def test_row_is_what_the_counter_counts(row):
 
 
 def test_links_in_readmes_exist():
-    for readme in [ROOT / 'README.md', *(ROOT / 'configs').glob('*/*.md')]:
+    pages = [*ROOT.glob('docs/*.md'), *ROOT.glob('configs/*/*.md')]
+    for readme in [ROOT / 'README.md', *pages]:
         for link in re.findall(r'\]\(([^)#]+)', readme.read_text()):
             if not link.startswith('http'):
                 assert (readme.parent / link).exists(), (readme, link)
