@@ -3,10 +3,12 @@ import pytest
 import torch
 from torch import fx, nn
 
-from mmreact.models import BiRealNet, MobileNetV1, ReActNet, ReActResNet
+from mmreact.models import (BiRealNet, MeliusNet, MobileNetV1, ReActNet,
+                            ReActResNet)
 
 NETWORKS = [
     (BiRealNet, dict(base_channels=8)),
+    (MeliusNet, dict(arch=dict(blocks=(1, 1), widths=(8, )), growth=8)),
     (MobileNetV1, dict(widen_factor=0.25)),
     (ReActNet, dict(arch=[(8, 1), (16, 2)], stem_channels=8)),
     (ReActNet, dict(arch=[(8, 1), (16, 2)], stem_channels=8,

@@ -2,6 +2,7 @@
 # flake8: noqa: F401
 from .binarized import BinarizedBackbone
 from .binary_resnet import BiRealNet, ReActResNet
+from .meliusnet import MeliusNet
 from .mobilenet_v1 import MobileNetV1
 from .reactnet import ReActNet
 from .real_to_binary import RealToBinaryNet
