@@ -28,14 +28,23 @@ def bn(x, p, name):
     return (x - mean) / (var + 1e-5).sqrt() * weight + bias
 
 
-def reference_block(x, p, stride, react):
+def one_bit(x):
+    return (x > 0).double() * 2 - 1
+
+
+#: Weight and activation binarizers by name, written anew.
+REFERENCE = dict(
+    real=lambda x: x,
+    tanh=torch.tanh,
+    sign=one_bit,
+    scaled_sign=lambda w: one_bit(w) * w.abs().mean((1, 2, 3), keepdim=True))
+
+
+def reference_block(x, p, stride, react, weight='scaled_sign', inputs='sign'):
     """A block from its formula, with plain torch operations."""
-    threshold = p['sign.alpha'].view(-1, 1, 1) if react else 0.
-    signs = (x > threshold).double() * 2 - 1
-    weight = p['conv.weight']
-    alpha = weight.abs().mean((1, 2, 3))
-    y = F.conv2d(signs, (weight > 0).double() * 2 - 1, None, stride, 1)
-    y = bn(y * alpha.view(-1, 1, 1), p, 'bn')
+    z = REFERENCE[inputs](x - (p['sign.alpha'].view(-1, 1, 1) if react else 0))
+    y = F.conv2d(z, REFERENCE[weight](p['conv.weight']), None, stride, 1)
+    y = bn(y, p, 'bn')
     if stride == 2:  # pooled, then a real convolution
         pooled = torch.stack(
             [x[:, :, i::2, j::2] for i in range(2) for j in range(2)]).mean(0)
@@ -53,16 +62,25 @@ def reference_block(x, p, stride, react):
 
 @pytest.mark.parametrize('width,stride', [(4, 1), (8, 2)])
 @pytest.mark.parametrize('react', [False, True])
-def test_block(width, stride, react):
+@pytest.mark.parametrize('weight,inputs', [('scaled_sign', 'sign'),
+                                           ('real', 'tanh'), ('real', 'real')])
+def test_block(width, stride, react, weight, inputs):
     block = BinaryBasicBlock(
-        4, width, stride, 'rprelu' if react else 'none', rsign=react)
+        4,
+        width,
+        stride,
+        'rprelu' if react else 'none',
+        rsign=react,
+        weight_binarizer=weight,
+        activation_binarizer=inputs)
     randomize(block.double().eval())
     x = torch.randn(2, 4, 6, 8, dtype=torch.float64)
     x[0, 0] = 0
     with torch.no_grad():
         torch.testing.assert_close(
             block(x),
-            reference_block(x, block.state_dict(), stride, react),
+            reference_block(x, block.state_dict(), stride, react, weight,
+                            inputs),
             rtol=1e-12,
             atol=1e-12)
 
@@ -149,12 +167,14 @@ def test_groups_that_do_not_divide():
 @pytest.mark.parametrize('network', [BiRealNet, ReActResNet])
 def test_shapes_gradients_and_stages(network, size, sides):
     options = dict(base_channels=8, out_indices=(0, -1))
-    nets = {
-        name: network(18, weight_binarizer=name, **options)
-        for name in WEIGHT_BINARIZERS
-    }
-    state = nets['real'].state_dict()
-    for net in nets.values():
+    nets = [
+        network(
+            18, weight_binarizer=name, activation_binarizer=inputs, **options)
+        for name, inputs in [('real', 'real'), (
+            'real', 'tanh'), *[(name, 'sign') for name in WEIGHT_BINARIZERS]]
+    ]
+    state = nets[0].state_dict()
+    for net in nets:
         net.load_state_dict(state)
         first, last = net(torch.randn(2, 3, *size))
         assert first.shape[1] == 8 and last.shape == (2, 64, *sides)

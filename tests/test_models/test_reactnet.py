@@ -1,4 +1,6 @@
 """ReActNet against a NumPy block written from the paper, and its promises."""
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,8 @@ from torch import nn
 
 from mmreact.datasets import transforms  # noqa: F401, registers LoadImage
 from mmreact.functional import WEIGHT_BINARIZERS
-from mmreact.layers import BinaryConv2d
+from mmreact.layers import BinaryConv2d, RSign
+from mmreact.layers.rsign import ACTIVATION_BINARIZERS
 from mmreact.models import ReActNet
 from mmreact.models.backbones.reactnet import ReActBlock
 
@@ -26,14 +29,18 @@ def randomize(module, seed=0):
     return module
 
 
-def np_sign(x, alpha=None):
-    return np.where(x > (0 if alpha is None else alpha[:, None, None]), 1., -1)
+def np_sign(x, alpha=None, binarizer='sign'):
+    x = x - (0 if alpha is None else alpha[:, None, None])
+    return dict(
+        sign=np.where(x > 0, 1., -1), tanh=np.tanh(x), real=x)[binarizer]
 
 
-def np_conv(x, weight, stride, padding):
+def np_conv(x, weight, stride, padding, real=False):
     """Binarize a latent weight and correlate, one tap after the other."""
     scale = np.abs(weight).reshape(len(weight), -1).mean(1)
     signs = np.where(weight > 0, 1., -1.)
+    if real:
+        scale, signs = np.ones(len(weight)), weight
     (n, _, h, w), k = x.shape, weight.shape[-1]
     padded = np.zeros((n, x.shape[1], h + 2 * padding, w + 2 * padding))
     padded[:, :, padding:padding + h, padding:padding + w] = x
@@ -76,13 +83,16 @@ def np_act(x, p, prefix):
 
 def np_block(x, block, width, stride, concat=True):
     p = {k: v.numpy() for k, v in block.state_dict().items()}
+    real = block.conv1.weight_binarizer == 'real'
+    sign = partial(np_sign, binarizer=block.sign1.binarizer)
+    conv = partial(np_conv, real=real)
     shortcut = np_pool(x) if stride == 2 else x
-    a = np_conv(np_sign(x, p.get('sign1.alpha')), p['conv1.weight'], stride, 1)
+    a = conv(sign(x, p.get('sign1.alpha')), p['conv1.weight'], stride, 1)
     a = np_act(np_bn(a, block.bn1) + shortcut, p, 'act1')
-    z = np_sign(a, p.get('sign2.alpha'))
+    z = sign(a, p.get('sign2.alpha'))
     doubles = concat and width == 2 * x.shape[1]
     y = np.concatenate([
-        np_bn(np_conv(z, p[f'conv2.{k}.weight'], 1, 0), block.bn2[k]) +
+        np_bn(conv(z, p[f'conv2.{k}.weight'], 1, 0), block.bn2[k]) +
         (a if doubles or width == x.shape[1] else 0)
         for k in range(1 + doubles)
     ], 1)
@@ -104,6 +114,10 @@ BLOCKS = [
     (8, 2, (5, 5), dict(expansion='conv')),
     (6, 1, (3, 3), dict(expansion='conv')),
     (4, 1, (3, 3), dict(expansion='conv')),
+    (8, 2, (4, 3), dict(weight_binarizer='real')),
+    (8, 2, (3, 4), dict(activation_binarizer='tanh', weight_binarizer='real')),
+    (8, 2, (5, 3), dict(activation_binarizer='real', weight_binarizer='real')),
+    (4, 1, (3, 3), dict(activation_binarizer='real', rsign=False)),
 ]
 
 
@@ -168,20 +182,30 @@ def test_options(options, size, expected):
 
 
 @pytest.mark.parametrize('name', WEIGHT_BINARIZERS)
-def test_stages_share_parameters(name):
-    net = randomize(ReActNet(**SMALL, weight_binarizer='real'), seed=2)
-    other = ReActNet(**SMALL, weight_binarizer=name)
+@pytest.mark.parametrize('activation', ACTIVATION_BINARIZERS)
+def test_stages_share_parameters(name, activation):
+    """The real-valued network, stage 1 and stage 2 hand over strictly."""
+    net = randomize(
+        ReActNet(
+            **SMALL, weight_binarizer='real', activation_binarizer='real'),
+        seed=2)
+    other = ReActNet(
+        **SMALL, weight_binarizer=name, activation_binarizer=activation)
     other.load_state_dict(net.state_dict(), strict=True)
     for key, value in other.state_dict().items():
         assert torch.equal(value, net.state_dict()[key])
     convs = [m for m in other.modules() if isinstance(m, BinaryConv2d)]
     assert [conv.weight_binarizer for conv in convs] == [name] * 10
+    signs = [m for m in other.modules() if isinstance(m, RSign)]
+    assert [sign.binarizer for sign in signs] == [activation] * 8
 
 
 @pytest.mark.parametrize('options', [
     {},
     dict(weight_binarizer='real'),
     dict(weight_binarizer='sign'),
+    dict(weight_binarizer='real', activation_binarizer='real'),
+    dict(weight_binarizer='real', activation_binarizer='tanh'),
     dict(estimator=dict(type='clip', threshold=1.3)),
     dict(activation='prelu'),
     dict(activation='none', rsign=False),
@@ -238,6 +262,7 @@ def test_latent_weights_start_with_both_signs(capsys):
 @pytest.mark.parametrize('options,words', [
     (dict(arch='d'), ['arch', 'd', "'a'"]),
     (dict(weight_binarizer='x'), ['binarizer', 'x', *WEIGHT_BINARIZERS]),
+    (dict(activation_binarizer='x'), ['activation binarizer', 'x', 'real']),
     (dict(estimator='x'), ['estimator', 'x', 'approx']),
     (dict(activation='relu'), ['activation', 'relu', 'rprelu', 'none']),
     (dict(expansion='add'), ['expansion', 'add', 'concat', 'conv']),

@@ -28,6 +28,7 @@ class BinaryBasicBlock(BaseModule):
         rsign (bool): Learnable thresholds, else the plain sign.
         estimator: Pseudo-gradient of the sign.
         weight_binarizer (str): For the 3x3 convolution.
+        activation_binarizer (str): For the sign.
         norm_cfg (dict): Normalisation layer.
 
     Shape:
@@ -43,10 +44,11 @@ class BinaryBasicBlock(BaseModule):
                  rsign: bool = False,
                  estimator: Estimator = 'approx',
                  weight_binarizer: str = 'scaled_sign',
+                 activation_binarizer: str = 'sign',
                  norm_cfg: dict = dict(type='BN'),
                  init_cfg: Optional[dict] = None):
         super().__init__(init_cfg)
-        self.sign = RSign(in_channels, estimator, rsign)
+        self.sign = RSign(in_channels, estimator, rsign, activation_binarizer)
         self.conv = BinaryConv2d(
             in_channels,
             out_channels,
@@ -80,6 +82,8 @@ class BinaryResNet(StagedBackbone):
             of 32x32. Defaults to False: 7x7 with stride 2 and max pooling.
         weight_binarizer (str): A key of
             :data:`mmreact.functional.WEIGHT_BINARIZERS`.
+        activation_binarizer (str): 'sign', 'tanh' or 'real', see
+            :class:`mmreact.layers.RSign`. Defaults to 'sign'.
         estimator (str | dict): Pseudo-gradient of the sign.
         rsign (bool): Learnable thresholds.
         activation (str): 'rprelu', 'prelu' or 'none'.
@@ -101,6 +105,7 @@ class BinaryResNet(StagedBackbone):
                  base_channels: int = 64,
                  small_input: bool = False,
                  weight_binarizer: str = 'scaled_sign',
+                 activation_binarizer: str = 'sign',
                  estimator: Estimator = 'approx',
                  rsign: bool = False,
                  activation: str = 'none',
@@ -134,7 +139,7 @@ class BinaryResNet(StagedBackbone):
                     BinaryBasicBlock(channels, width,
                                      2 if i > 0 and j == 0 else 1, activation,
                                      rsign, estimator, weight_binarizer,
-                                     norm_cfg))
+                                     activation_binarizer, norm_cfg))
                 channels = width
             self.stages.append(stage)
         self.finish(8 if small_input else 32, out_indices, frozen_stages,

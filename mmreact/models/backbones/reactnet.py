@@ -57,6 +57,7 @@ class ReActBlock(BaseModule):
         rsign (bool): Learnable thresholds, else the plain sign.
         estimator: Pseudo-gradient of the sign.
         weight_binarizer (str): For all convolutions of the block.
+        activation_binarizer (str): For the signs in front of them.
         norm_cfg (dict): Normalisation layer.
 
     Shape:
@@ -75,6 +76,7 @@ class ReActBlock(BaseModule):
                  rsign: bool = True,
                  estimator: Estimator = 'approx',
                  weight_binarizer: str = 'scaled_sign',
+                 activation_binarizer: str = 'sign',
                  norm_cfg: dict = dict(type='BN'),
                  init_cfg: Optional[dict] = None):
         super().__init__(init_cfg)
@@ -85,7 +87,7 @@ class ReActBlock(BaseModule):
         width = out_channels // branches
         act = ACTIVATIONS[activation]
 
-        self.sign1 = RSign(in_channels, estimator, rsign)
+        self.sign1 = RSign(in_channels, estimator, rsign, activation_binarizer)
         self.conv1 = BinaryConv2d(
             in_channels,
             in_channels,
@@ -100,7 +102,7 @@ class ReActBlock(BaseModule):
         real = in_channels != out_channels and expansion_groups is not None
         self.sign2 = nn.Identity(
         ) if real and expansion_input == 'real' else RSign(
-            in_channels, estimator, rsign)
+            in_channels, estimator, rsign, activation_binarizer)
         self.conv2 = nn.ModuleList(
             nn.Conv2d(
                 in_channels, width, 1, groups=expansion_groups, bias=False
@@ -128,8 +130,9 @@ class ReActNet(StagedBackbone):
 
     A real-valued 3x3 stem (convolution and BN, no activation) and a chain of
     :class:`ReActBlock`. Stage 1 and stage 2 of the training are this class
-    with ``weight_binarizer`` 'real' and 'scaled_sign'; parameters have the
-    same names and shapes.
+    with ``weight_binarizer`` 'real' and 'scaled_sign', and the real-valued
+    counterpart is it with ``activation_binarizer`` 'real' as well; parameters
+    have the same names and shapes.
 
     Args:
         arch (str | Sequence[Tuple[int, int]]): 'a', 'b', 'c', or a list of
@@ -141,6 +144,8 @@ class ReActNet(StagedBackbone):
         weight_binarizer (str): A key of
             :data:`mmreact.functional.WEIGHT_BINARIZERS`. Defaults to
             'scaled_sign'.
+        activation_binarizer (str): 'sign', 'tanh' or 'real', see
+            :class:`mmreact.layers.RSign`. Defaults to 'sign'.
         estimator (str | dict): Pseudo-gradient of the activations' sign, see
             :func:`mmreact.functional.get_estimator`. Defaults to 'approx'.
         rsign (bool): RSign, else the plain sign (ablation). Defaults to True.
@@ -187,6 +192,7 @@ class ReActNet(StagedBackbone):
                  stem_channels: Optional[int] = None,
                  stem_stride: int = 2,
                  weight_binarizer: str = 'scaled_sign',
+                 activation_binarizer: str = 'sign',
                  estimator: Estimator = 'approx',
                  rsign: bool = True,
                  activation: str = 'rprelu',
@@ -227,7 +233,8 @@ class ReActNet(StagedBackbone):
             self.stages[-1].append(
                 ReActBlock(channels, out_channels, stride, expansion,
                            expansion_groups, expansion_input, activation,
-                           rsign, estimator, weight_binarizer, norm_cfg))
+                           rsign, estimator, weight_binarizer,
+                           activation_binarizer, norm_cfg))
             channels = out_channels
             min_size *= stride
         self.finish(min_size, out_indices, frozen_stages, norm_eval)
