@@ -64,6 +64,7 @@ RECIPES = {
 #: stage and no weight decay.
 ONE_STAGE_RECIPES = {
     'bireal-resnet18_8xb64_in1k': ('Adam', 1e-3, 512, 256),
+    'bireal-resnet50_8xb32_in1k': ('Adam', 5e-4, 256, 256),
     'meliusnet22_2xb32_in1k': ('RAdam', 2e-3, 64, 120),
     'meliusnet29_2xb32_in1k': ('RAdam', 2e-3, 64, 120),
     'meliusnet42_4xb16_in1k': ('RAdam', 2e-3, 64, 120),

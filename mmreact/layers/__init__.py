@@ -2,11 +2,12 @@
 from .binarize import BinarizedLayer, BinarizeReport, binarize
 from .binary import BinaryConv2d, BinaryLinear
 from .channel_gate import ChannelGate
+from .leaky_clip import LeakyClip
 from .learned_scale import LearnedScale
 from .rprelu import RPReLU
 from .rsign import RSign
 
 __all__ = [
     'BinarizeReport', 'BinarizedLayer', 'BinaryConv2d', 'BinaryLinear',
-    'ChannelGate', 'LearnedScale', 'RPReLU', 'RSign', 'binarize'
+    'ChannelGate', 'LeakyClip', 'LearnedScale', 'RPReLU', 'RSign', 'binarize'
 ]

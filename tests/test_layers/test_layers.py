@@ -7,7 +7,7 @@ import torch
 from torch import fx, nn
 
 from mmreact.functional import ESTIMATORS, WEIGHT_BINARIZERS, get_estimator
-from mmreact.layers import BinaryConv2d, BinaryLinear, RPReLU, RSign
+from mmreact.layers import BinaryConv2d, BinaryLinear, LeakyClip, RPReLU, RSign
 from mmreact.layers.rsign import ACTIVATION_BINARIZERS
 
 TRIED = [*ESTIMATORS, dict(type='clip', threshold=1.3)]
@@ -217,6 +217,18 @@ def test_copies_are_equal_and_independent(copy_of):
     for parameter in other.parameters():
         parameter.data.fill_(0.5)
     assert torch.equal(net(x), expected)
+
+
+def test_leaky_clip():
+    x = torch.tensor([-3., -1., -0.5, 0., 1., 2.],
+                     dtype=torch.float64).requires_grad_()
+    y = LeakyClip()(x)
+    y.sum().backward()
+    # By hand: -1 - 0.1 * 2 and 1 + 0.1 * 1 beyond the clip.
+    torch.testing.assert_close(y.detach(),
+                               torch.tensor([-1.2, -1, -0.5, 0, 1, 1.1]).to(y))
+    assert x.grad[[0, 2, 3, 5]].tolist() == pytest.approx([0.1, 1, 1, 0.1])
+    assert LeakyClip(0.5)(x)[0].item() == -2
 
 
 def test_fx_keeps_the_layers_as_leaves():

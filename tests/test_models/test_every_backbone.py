@@ -17,6 +17,13 @@ SMALL = dict(
         (dict(depth=18, base_channels=4), 3, [(64, 64), (33, 97)]),
         (dict(depth=18, base_channels=4, small_input=True), 3, [(32, 32),
                                                                 (9, 17)]),
+        (dict(depth=50, base_channels=4), 3, [(64, 64), (33, 97)]),
+    ],
+    MeliusNet=[
+        (dict(
+            arch=dict(blocks=(1, 2), widths=(8, )),
+            stem_channels=16,
+            growth=4), 3, [(32, 32), (9, 21)]),
     ],
     MobileNetV1=[
         (dict(widen_factor=0.25), 3, [(64, 64), (33, 97)]),

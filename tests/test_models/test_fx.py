@@ -8,6 +8,8 @@ from mmreact.models import (BiRealNet, MeliusNet, MobileNetV1, ReActNet,
 
 NETWORKS = [
     (BiRealNet, dict(base_channels=8)),
+    (BiRealNet, dict(depth=50, base_channels=4)),
+    (BiRealNet, dict(depth=152, base_channels=4)),
     (MeliusNet, dict(arch=dict(blocks=(1, 1), widths=(8, )), growth=8)),
     (MobileNetV1, dict(widen_factor=0.25)),
     (ReActNet, dict(arch=[(8, 1), (16, 2)], stem_channels=8)),

@@ -1,11 +1,13 @@
-"""ResNets whose blocks are single 1-bit 3x3 convolutions with a shortcut.
+"""ResNets in which a shortcut bypasses every 1-bit convolution.
 
 Bi-Real Net (Liu et al., ECCV 2018) bypasses every convolution instead of
 every two; ReActNet's ResNet variant and Real-to-Binary do the same. Where the
 number of channels changes, the shortcut is a 2x2 average pooling and a
-**real** 1x1 convolution with BN; the stem has no activation.
+**real** 1x1 convolution with BN; the stem has no activation. With 18 and 34
+layers the blocks are single 3x3 convolutions, with 50 and 152 the bottlenecks
+of :mod:`.binary_bottleneck`.
 """
-from typing import Optional, Sequence
+from typing import Dict, Optional, Sequence
 
 from mmcv.cnn import build_norm_layer
 from mmengine.model import BaseModule
@@ -15,6 +17,8 @@ from torch import Tensor, nn
 from ...functional.estimators import Estimator
 from ...layers import BinaryConv2d, RSign
 from ..utils import ACTIVATIONS, check_choice, halving_pool
+from .binary_bottleneck import (FIRST_BLOCKS, STYLES, BinaryBottleneck,
+                                FirstBottleneck)
 from .staged import StagedBackbone
 
 
@@ -74,7 +78,7 @@ class BinaryResNet(StagedBackbone):
     """The chain of such blocks that the networks of this file are.
 
     Args:
-        depth (int): 18 or 34.
+        depth (int): A key of ``arch_settings``.
         in_channels (int): Channels of the image. Defaults to 3.
         base_channels (int): Channels of stem and first stage; each stage
             doubles them. Defaults to 64.
@@ -87,17 +91,24 @@ class BinaryResNet(StagedBackbone):
         estimator (str | dict): Pseudo-gradient of the sign.
         rsign (bool): Learnable thresholds.
         activation (str): 'rprelu', 'prelu' or 'none'.
+        style (str, optional): 'pytorch' or 'caffe', see
+            :class:`BinaryBottleneck`. Defaults to that of the depth.
+        first_block (str, optional): 'real' or 'sign', see
+            :class:`FirstBottleneck`. Defaults to that of the depth.
         out_indices, frozen_stages, norm_eval: See
             :meth:`StagedBackbone.finish`.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
         **kwargs: ``init_cfg``.
 
     Raises:
-        ValueError: For an unknown depth, activation, binarizer or estimator.
+        ValueError: For an unknown depth, activation, binarizer, estimator,
+            style or first block, or the last two without bottlenecks.
     """
 
     #: Depth -> blocks of each stage.
     arch_settings = {18: (4, 4, 4, 4), 34: (6, 8, 12, 6)}
+    #: Depth with bottlenecks -> their options.
+    bottlenecks: Dict[int, dict] = {}
 
     def __init__(self,
                  depth: int = 18,
@@ -109,6 +120,8 @@ class BinaryResNet(StagedBackbone):
                  estimator: Estimator = 'approx',
                  rsign: bool = False,
                  activation: str = 'none',
+                 style: Optional[str] = None,
+                 first_block: Optional[str] = None,
                  out_indices: Sequence[int] = (-1, ),
                  frozen_stages: int = -1,
                  norm_eval: bool = False,
@@ -117,6 +130,15 @@ class BinaryResNet(StagedBackbone):
         super().__init__(**kwargs)
         check_choice('depth', depth, self.arch_settings)
         check_choice('activation', activation, ACTIVATIONS)
+        style, first_block = self._bottleneck_options(depth, style,
+                                                      first_block)
+        options = dict(
+            activation=activation,
+            rsign=rsign,
+            estimator=estimator,
+            weight_binarizer=weight_binarizer,
+            activation_binarizer=activation_binarizer,
+            norm_cfg=norm_cfg)
         kernel, stride = (3, 1) if small_input else (7, 2)
         self.stem.append(
             nn.Conv2d(
@@ -135,23 +157,54 @@ class BinaryResNet(StagedBackbone):
             stage = nn.Sequential()
             for j in range(number):
                 width = base_channels * 2**i
-                stage.append(
-                    BinaryBasicBlock(channels, width,
-                                     2 if i > 0 and j == 0 else 1, activation,
-                                     rsign, estimator, weight_binarizer,
-                                     activation_binarizer, norm_cfg))
+                stride = 2 if i > 0 and j == 0 else 1
+                if depth not in self.bottlenecks:
+                    block = BinaryBasicBlock(channels, width, stride,
+                                             **options)
+                elif i == j == 0:
+                    block = FirstBottleneck(width, first_block, **options)
+                else:
+                    block = BinaryBottleneck((channels, 4 * channels), width,
+                                             stride, style, **options)
+                stage.append(block)
                 channels = width
             self.stages.append(stage)
         self.finish(8 if small_input else 32, out_indices, frozen_stages,
                     norm_eval)
+
+    def _bottleneck_options(self, depth, style, first_block):
+        """Return style and kind of first block, by default the depth's."""
+        if depth in self.bottlenecks:
+            defaults = self.bottlenecks[depth]
+            style = style or defaults['style']
+            first_block = first_block or defaults['first_block']
+            check_choice('style', style, STYLES)
+            check_choice('first_block', first_block, FIRST_BLOCKS)
+        elif style or first_block:
+            raise ValueError('style and first_block are options of '
+                             f'bottlenecks; depth {depth} has none.')
+        return style, first_block
 
 
 @MODELS.register_module()
 class BiRealNet(BinaryResNet):
     """Bi-Real Net: no nonlinearity beside the sign, ApproxSign gradient.
 
+    With 50 layers the bottlenecks are those of the authors' code. With 152
+    they have the style and the first block that come nearest to the printed
+    operations.
+
     See :class:`BinaryResNet` for the arguments.
     """
+
+    arch_settings = {
+        **BinaryResNet.arch_settings, 50: (3, 4, 6, 3),
+        152: (3, 8, 36, 3)
+    }
+    bottlenecks = {
+        50: dict(style='pytorch', first_block='real'),
+        152: dict(style='caffe', first_block='sign')
+    }
 
 
 @MODELS.register_module()

@@ -14,7 +14,8 @@ torch.fx.wrap('check_input_size')
 class StagedBackbone(BaseBackbone):
     """A backbone that is ``stem`` and then ``stages``, one after the other.
 
-    A subclass builds both and calls :meth:`finish`.
+    A subclass builds both and calls :meth:`finish`. Where a stage gives a
+    tuple of maps, the next one gets them all and the last is the output.
 
     Shape:
         ``(N, in_channels, H, W)`` -> a tuple of ``(N, C_i, H_i, W_i)``, one
@@ -72,7 +73,7 @@ class StagedBackbone(BaseBackbone):
         for i, stage in enumerate(self.stages):
             x = stage(x)
             if i in self.out_indices:
-                outs.append(x)
+                outs.append(x[-1] if isinstance(x, tuple) else x)
         return tuple(outs)
 
     def _freeze_stages(self):
