@@ -60,8 +60,7 @@ RECIPES = {
     'reactnet-a_8xb32-256e_in1k': (1.25e-3, 256, 5e-6),
     'react-resnet18_8xb64_in1k': (2.5e-3, 128, 1e-5),
 }
-#: Optimizer, learning rate, batch on all GPUs and epochs, where there is one
-#: stage and no weight decay.
+#: Optimizer, learning rate, batch on all GPUs and epochs, of one stage.
 ONE_STAGE_RECIPES = {
     'bireal-resnet18_8xb64_in1k': ('Adam', 1e-3, 512, 256),
     'bireal-resnet50_8xb32_in1k': ('Adam', 5e-4, 256, 256),
@@ -69,6 +68,7 @@ ONE_STAGE_RECIPES = {
     'meliusnet29_2xb32_in1k': ('RAdam', 2e-3, 64, 120),
     'meliusnet42_4xb16_in1k': ('RAdam', 2e-3, 64, 120),
     'meliusnet59_8xb12_in1k': ('RAdam', 3e-3, 96, 150),
+    'mobilenet-v1_8xb128_in1k': ('SGD', 0.4, 1024, 120),
 }
 
 every_config = pytest.mark.parametrize('name', CONFIGS)
@@ -195,7 +195,7 @@ def test_published_recipes_of_one_stage(name):
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.type, optimizer.lr, cfg.auto_scale_lr.base_batch_size,
             cfg.train_cfg.max_epochs) == ONE_STAGE_RECIPES[name]
-    assert optimizer.weight_decay == 0
+    assert optimizer.weight_decay == (1e-4 if optimizer.type == 'SGD' else 0)
     if optimizer.type == 'RAdam':  # the authors' own implementation's
         assert (optimizer.betas, optimizer.eps) == ((0.95, 0.999), 1e-5)
         assert cfg.param_scheduler.type == 'CosineAnnealingLR'

@@ -1,12 +1,19 @@
 """MobileNetV1 against torch's own operations and the published counts."""
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 from torch import nn
 
 from mmreact.analysis import count_ops
 from mmreact.models import MobileNetV1
 
+CONFIG = Path(__file__).resolve(
+).parents[2] / 'configs/mobilenet_v1/mobilenet-v1_8xb128_in1k.py'
 WIDTHS = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 SIZES = (112, 112, 56, 56, 28, 28, 14, 14, 14, 14, 14, 14, 7, 7)
 
@@ -84,3 +91,37 @@ def test_stages_and_gradients():
 def test_bad_width(widen_factor):
     with pytest.raises(ValueError, match=f'got {widen_factor}'):
         MobileNetV1(widen_factor)
+
+
+def test_recipe():
+    """Warm-up, cosine, and decay on the weights of conv and linear layers."""
+    init_default_scope('mmpretrain')
+    cfg = Config.fromfile(CONFIG)
+    net = nn.ModuleDict(dict(backbone=MobileNetV1(0.25), fc=nn.Linear(8, 2)))
+    wrapper = build_optim_wrapper(net, cfg.optim_wrapper)
+    decayed = {
+        id(p)
+        for group in wrapper.param_groups
+        for p in group['params'] if group['weight_decay'] == 1e-4
+    }
+    for name, p in net.named_parameters():
+        assert (id(p) in decayed) == (p.ndim > 1), name
+    assert {group['weight_decay']
+            for group in wrapper.param_groups} == {0, 1e-4}
+
+    schedulers = [
+        PARAM_SCHEDULERS.build(
+            dict(scheduler),
+            default_args=dict(optimizer=wrapper, epoch_length=10))
+        for scheduler in cfg.param_scheduler
+    ]
+    wrapper.step()  # as torch's schedulers want it
+    rates = []
+    for _ in range(1200):
+        rates.append(wrapper.param_groups[0]['lr'])
+        for scheduler in schedulers:
+            scheduler.step()
+    assert rates[0] < 1e-3 and rates[-1] < 1e-4
+    assert max(rates) == pytest.approx(0.4) == rates[50]
+    middle = 50 + 1150 // 2
+    assert rates[middle] == pytest.approx(0.2, rel=0.01)
