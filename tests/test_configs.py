@@ -335,11 +335,14 @@ def test_one_step(name, random_weights):
                 'shortcut.2.bias'):
             continue  # taken back by the next BN: gradients are rounding
         moved = (p.detach() - before[key]).abs().max()
-        # RAdam's first step is lr times the gradient, which is nearly 0 for
-        # the scale of a BN that other BNs follow, and lost when added to 1.
+        # A step may be too small for what it is added to: RAdam's first one
+        # is lr times the gradient, which is nearly 0 for the scale of a BN
+        # that other BNs follow.
         state = wrapper.optimizer.state[p]
         assert moved > 0 or state['exp_avg'].any(), key
-        if optimizer.type == 'Adam':  # whose first step is lr
+        # Without signs, BN undoes a threshold in front of a 1x1 convolution.
+        undone = 'real' in name.split('_')[0].split('-') and 'sign2' in key
+        if optimizer.type == 'Adam' and not undone:  # whose first step is lr
             assert moved == pytest.approx(optimizer.lr, rel=0.05), key
 
 
