@@ -1,9 +1,10 @@
 """What holds for every backbone; a new one is a row in SMALL."""
 import pytest
 import torch
-from torch import nn
+from torch import fx, nn
 
 from mmreact import models
+from mmreact.layers import BinaryConv2d, RPReLU, RSign
 from mmreact.models import backbones
 
 #: Name -> ``(options, channels of the image, [input sizes])`` of small ones.
@@ -21,8 +22,7 @@ SMALL = dict(
     ],
     MeliusNet=[
         (dict(
-            arch=dict(blocks=(1, 2), widths=(8, )),
-            stem_channels=16,
+            arch=dict(blocks=(1, 2), widths=(8, )), stem_channels=16,
             growth=4), 3, [(32, 32), (9, 21)]),
     ],
     MobileNetV1=[
@@ -116,3 +116,28 @@ def test_norm_layers_start_as_they_should(name, options, channels, sizes):
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             share = (module.weight > 0).double().mean()
             assert 0 < share < 1 or module.weight.numel() < 64
+
+
+class Tracer(fx.Tracer):
+    """Goes into everything but torch's layers and ours."""
+
+    def is_leaf_module(self, module, name):
+        return type(module).__module__.startswith('mmreact.layers') or \
+            super().is_leaf_module(module, name)
+
+
+@pytest.mark.parametrize('name,options,channels,sizes', CASES)
+def test_traces_to_layers(name, options, channels, sizes):
+    """As packing needs it: torch.fx finds all layers, and the same result."""
+    net = build(name, **options).eval()
+    graph = Tracer().trace(net)
+    leaves = {node.target for node in graph.nodes if node.op == 'call_module'}
+    assert leaves >= {
+        key
+        for key, module in net.named_modules()
+        if isinstance(module, (BinaryConv2d, RSign, RPReLU))
+    }
+    x = torch.randn(1, channels, *sizes[0])
+    traced = fx.GraphModule(net, graph)
+    for ours, theirs in zip(traced(x), net(x)):
+        assert torch.equal(ours, theirs)
