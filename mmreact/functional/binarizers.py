@@ -6,6 +6,7 @@ channels are dimension 0. A new one is a function and a row in
 """
 from typing import Callable, NamedTuple
 
+import torch
 from torch import Tensor
 
 from .estimators import sign
@@ -31,9 +32,50 @@ def scaled_sign_weight(weight: Tensor) -> Tensor:
     a constant for the gradient: ``grad_W = grad_out`` where ``|W| <= 1``, else
     0, not multiplied by alpha.
     """
-    alpha = weight.detach().abs().mean(
-        dim=tuple(range(1, weight.ndim)), keepdim=True)
-    return sign(weight, 'clip', scale=alpha)
+    return sign(weight, 'clip', scale=mean_magnitude(weight.detach()))
+
+
+def mean_magnitude(weight: Tensor) -> Tensor:
+    """``mean |W|`` per output channel, ``(Cout, 1, ...)``."""
+    return weight.abs().mean(dim=tuple(range(1, weight.ndim)), keepdim=True)
+
+
+class _XNORSign(torch.autograd.Function):
+    """See :func:`xnor_sign_weight`."""
+
+    @staticmethod
+    def forward(ctx, weight):
+        alpha = mean_magnitude(weight)
+        ctx.save_for_backward(weight, alpha)
+        return torch.where(weight > 0, alpha, -alpha)
+
+    @staticmethod
+    def backward(ctx, grad):
+        weight, alpha = ctx.saved_tensors
+        inside = (weight.abs() < 1).to(weight.dtype)
+        factor = 1 / weight[0].numel() + alpha * inside
+        return grad * factor * (1 - 1 / weight.shape[1])
+
+
+def xnor_sign_weight(weight: Tensor) -> Tensor:
+    """``W -> alpha sign(W)`` with XNOR-Net's own gradient (ECCV 2016).
+
+    The forward of :func:`scaled_sign_weight`. Gradient, with n weights in a
+    filter and ``c_in = weight.shape[1]``::
+
+        grad_W = grad_out * (1/n + alpha * 1[|W| < 1]) * (1 - 1/c_in)
+
+    The first factor is printed in the paper, the second is in the authors'
+    code only (allenai/XNOR-Net, util.lua), which also centres the weights
+    over the input channels (:class:`mmreact.engine.WeightClipHook`). With one
+    input channel the gradient is 0. It is a rule and no derivative: 1/n
+    stands for the path through alpha, which would be a sum over the filter;
+    the well-known PyTorch port (jiecaoyu/XNOR-Net-PyTorch) has that sum, and
+    multiplies by n. The authors' code multiplies by n under SGD only; they
+    train XNOR-Net with Adam, to which a constant factor means nothing, so
+    there is no n here.
+    """
+    return _XNORSign.apply(weight)
 
 
 class WeightBinarizer(NamedTuple):
@@ -49,7 +91,8 @@ class WeightBinarizer(NamedTuple):
 WEIGHT_BINARIZERS = dict(
     real=WeightBinarizer(real, one_bit=False),
     sign=WeightBinarizer(sign_weight, one_bit=True),
-    scaled_sign=WeightBinarizer(scaled_sign_weight, one_bit=True))
+    scaled_sign=WeightBinarizer(scaled_sign_weight, one_bit=True),
+    xnor_sign=WeightBinarizer(xnor_sign_weight, one_bit=True))
 
 
 def get_weight_binarizer(name: str) -> WeightBinarizer:

@@ -1,4 +1,5 @@
 """Layers of 1-bit networks: thin modules over :mod:`mmreact.functional`."""
+from .activation_scale import ActivationScale
 from .binarize import BinarizedLayer, BinarizeReport, binarize
 from .binary import BinaryConv2d, BinaryLinear
 from .channel_gate import ChannelGate
@@ -8,6 +9,7 @@ from .rprelu import RPReLU
 from .rsign import RSign
 
 __all__ = [
-    'BinarizeReport', 'BinarizedLayer', 'BinaryConv2d', 'BinaryLinear',
-    'ChannelGate', 'LeakyClip', 'LearnedScale', 'RPReLU', 'RSign', 'binarize'
+    'ActivationScale', 'BinarizeReport', 'BinarizedLayer', 'BinaryConv2d',
+    'BinaryLinear', 'ChannelGate', 'LeakyClip', 'LearnedScale', 'RPReLU',
+    'RSign', 'binarize'
 ]

@@ -11,12 +11,16 @@ INSIDE = [[0, 1, 1, 0], [1, 1, 1, 1]]
 ONES = [[1] * 4] * 2
 ONE_BIT = [name for name, row in WEIGHT_BINARIZERS.items() if row.one_bit]
 
+SCALED = [[1.25, -1.25, -1.25, 1.25], [-0.5, 0.5, -0.5, -0.5]]
+# 1/4, and the scale where |W| < 1; times 1 - 1/c_in
+XNOR = [[0.25, 0.25, 1.5, 0.25], [0.75, 0.25, 0.75, 0.75]]
+
 # name -> (one bit, forward, gradient for a gradient of ones)
 TABLE = dict(
     real=(False, WEIGHT, ONES),
     sign=(True, [[1, -1, -1, 1], [-1, 1, -1, -1]], INSIDE),
-    scaled_sign=(True, [[1.25, -1.25, -1.25, 1.25], [-0.5, 0.5, -0.5,
-                                                     -0.5]], INSIDE))
+    scaled_sign=(True, SCALED, INSIDE),
+    xnor_sign=(True, SCALED, XNOR))
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
@@ -33,17 +37,50 @@ def test_table(name, shape, dtype):
     upstream = torch.arange(1., 9, dtype=dtype).view(shape)
     out.backward(upstream)
     expected = torch.tensor(gradient, dtype=dtype).view(shape) * upstream
+    if name == 'xnor_sign':
+        expected = expected * (1 - 1 / shape[1])
     assert torch.equal(weight.grad, expected)
 
 
 @pytest.mark.parametrize('value,expected', [(1., 1), (-1., 1), (1.0000001, 0),
                                             (-1.0000001, 0), (0., 1), (-0., 1),
                                             (1e30, 0)])
-@pytest.mark.parametrize('name', ONE_BIT)
+@pytest.mark.parametrize('name', ['sign', 'scaled_sign'])
 def test_gradient_edges(name, value, expected):
     weight = torch.tensor([[value, 0.5]], requires_grad=True)
     get_weight_binarizer(name).function(weight).sum().backward()
     assert weight.grad.tolist() == [[expected, 1]]
+
+
+@pytest.mark.parametrize('value,inside', [(1., 0), (-1., 0), (0.9999999, 1),
+                                          (-0.9999999, 1), (0., 1), (-0., 1),
+                                          (1024., 0)])
+def test_gradient_edges_of_xnor(value, inside):
+    """As in the authors' code, a weight of exactly 1 is outside."""
+    weight = torch.tensor([[value, 0.5]], requires_grad=True)
+    get_weight_binarizer('xnor_sign').function(weight).sum().backward()
+    alpha = weight.detach().abs().mean()
+    expected = torch.stack([0.5 + alpha * inside, 0.5 + alpha]) * 0.5
+    assert torch.equal(weight.grad[0], expected)
+
+
+@pytest.mark.parametrize('shape', [(3, 4, 3, 3), (2, 5, 1, 1), (4, 6)])
+def test_xnor_gradient_weight_by_weight(shape):
+    """Against the rule of the authors' code in plain Python."""
+    generator = torch.Generator().manual_seed(0)
+    draw = torch.randn(2, *shape, generator=generator, dtype=torch.float64)
+    weight, upstream = draw[0].requires_grad_(), draw[1]
+    get_weight_binarizer('xnor_sign').function(weight).backward(upstream)
+    rows = zip(*(t.detach().flatten(1).tolist()
+                 for t in (weight, upstream, weight.grad)))
+    for filter_, gradients, found in rows:
+        n, c_in = len(filter_), shape[1]
+        m = sum(map(abs, filter_)) / n
+        expected = [
+            g * ((0 if w <= -1 or w >= 1 else m) + 1 / n) * (1 - 1 / c_in)
+            for w, g in zip(filter_, gradients)
+        ]
+        assert found == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize('name', ONE_BIT)

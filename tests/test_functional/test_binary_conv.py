@@ -12,7 +12,8 @@ def naive_weight(weight, binarizer):
         return weight
     out = np.empty_like(weight)
     for i, latent in enumerate(weight):
-        scale = dict(sign=1., scaled_sign=np.abs(latent).sum() / latent.size)
+        alpha = np.abs(latent).sum() / latent.size
+        scale = dict(sign=1., scaled_sign=alpha, xnor_sign=alpha)
         for index, value in np.ndenumerate(latent):
             out[i][index] = scale[binarizer] * (1 if value > 0 else -1)
     return out
