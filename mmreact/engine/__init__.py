@@ -3,11 +3,11 @@ from .. import compat  # noqa: F401, isort: skip
 from ..datasets import transforms  # noqa: F401, registers
 from .atomic_backend import AtomicLocalBackend
 from .hooks import (EstimatorScheduleHook, OPsCounterHook, ReproducibilityHook,
-                    StrictLoadHook)
+                    StrictLoadHook, WeightClipHook)
 from .optimizers import BinaryOptimWrapperConstructor, CPUAmpOptimWrapper
 
 __all__ = [
     'AtomicLocalBackend', 'BinaryOptimWrapperConstructor',
     'CPUAmpOptimWrapper', 'EstimatorScheduleHook', 'OPsCounterHook',
-    'ReproducibilityHook', 'StrictLoadHook'
+    'ReproducibilityHook', 'StrictLoadHook', 'WeightClipHook'
 ]

@@ -2,8 +2,9 @@ from .estimator_schedule_hook import EstimatorScheduleHook
 from .ops_counter_hook import OPsCounterHook
 from .reproducibility_hook import ReproducibilityHook
 from .strict_load_hook import StrictLoadHook
+from .weight_clip_hook import WeightClipHook
 
 __all__ = [
     'EstimatorScheduleHook', 'OPsCounterHook', 'ReproducibilityHook',
-    'StrictLoadHook'
+    'StrictLoadHook', 'WeightClipHook'
 ]
