@@ -3,11 +3,12 @@ from .. import compat  # noqa: F401, isort: skip
 from . import backbones
 from .backbones import *  # noqa: F401, F403
 from .classifiers import DistilledImageClassifier, FrozenTeacher
-from .heads import DistillationHead, DistributionalLossHead
+from .heads import (BinaryLinearClsHead, DistillationHead,
+                    DistributionalLossHead)
 from .losses import AttentionTransferLoss, DistillationLoss, DistributionalLoss
 
 __all__ = [
-    *backbones.__all__, 'AttentionTransferLoss', 'DistillationHead',
-    'DistillationLoss', 'DistilledImageClassifier', 'DistributionalLoss',
-    'DistributionalLossHead', 'FrozenTeacher'
+    *backbones.__all__, 'AttentionTransferLoss', 'BinaryLinearClsHead',
+    'DistillationHead', 'DistillationLoss', 'DistilledImageClassifier',
+    'DistributionalLoss', 'DistributionalLossHead', 'FrozenTeacher'
 ]

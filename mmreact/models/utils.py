@@ -37,3 +37,30 @@ def check_input_size(x: Tensor, min_size: int, network: str) -> None:
             f'{network} divides height and width by {min_size}; an input of '
             f'{height}x{width} is too small. Use larger images or fewer '
             'blocks with stride 2.')
+
+
+def check_smallest_image(x: Tensor, side: int, network: str) -> None:
+    """Raise a ValueError if an image is too small for a network.
+
+    For networks whose fully connected layers need features of some size. To
+    be wrapped by its callers, see :func:`check_input_size`.
+    """
+    height, width = x.shape[-2:]
+    if min(height, width) < side:
+        raise ValueError(
+            f'The fully connected layers of {network} need images of at '
+            f'least {side}x{side}, got {height}x{width}. Use larger images, '
+            'or a network without such layers.')
+
+
+def check_image_size(x: Tensor, side: int, network: str) -> None:
+    """Raise a ValueError if an image is not the one a network is built for.
+
+    To be wrapped by its callers, see :func:`check_input_size`.
+    """
+    height, width = x.shape[-2:]
+    if (height, width) != (side, side):
+        raise ValueError(
+            f'The fully connected layers of this {network} are built for '
+            f'images of {side}x{side}, got {height}x{width}. Resize the '
+            'images, or build the network with their input_size.')

@@ -14,6 +14,16 @@ SMALL = dict(
                                                                       (33, 97)
                                                                       ]),
     ],
+    BNNAlexNet=[
+        (dict(widths=(8, 8, 8, 8, 8, 64, 64), input_size=64), 3, [(64, 64)]),
+    ],
+    BNNResNet=[
+        (dict(base_channels=4), 3, [(64, 64), (33, 97)]),
+        (dict(base_channels=4, small_input=True), 3, [(32, 32), (9, 17)]),
+    ],
+    BNNVGG=[
+        (dict(widths=(8, 8, 8, 8, 8, 8, 64, 64)), 3, [(32, 32)]),
+    ],
     BiRealNet=[
         (dict(depth=18, base_channels=4), 3, [(64, 64), (33, 97)]),
         (dict(depth=18, base_channels=4, small_input=True), 3, [(32, 32),
@@ -44,6 +54,13 @@ SMALL = dict(
         (dict(base_channels=8), 3, [(64, 64), (33, 97)]),
         (dict(base_channels=8, scale='learned',
               input_size=(33, 97)), 3, [(33, 97)]),
+    ],
+    XNORAlexNet=[
+        (dict(widths=(5, 7, 6, 4, 3, 16, 16)), 3, [(290, 300), (223, 330)]),
+    ],
+    XNORResNet=[
+        (dict(base_channels=4), 3, [(64, 64), (33, 97)]),
+        (dict(base_channels=4, activation_scale=True), 3, [(64, 64)]),
     ],
 )
 CASES = [(name, *row) for name, rows in SMALL.items() for row in rows]
