@@ -262,19 +262,23 @@ def random_weights(tmp_path_factory):
 
 
 def small_batch(cfg):
-    """Two images, as small as the network allows with a margin."""
+    """Some images, as small as the network allows with a margin.
+
+    More of them where a network may leave one pixel: BN of two values, which
+    become 1 and -1, has next to no gradient.
+    """
     channels = len(cfg.data_preprocessor.mean)
-    size = 64
+    size, number = 64, 2
     # Where the size of the images is fixed: as it is.
     if not cfg.model.get('neck') or cfg.model.backbone.get(
             'scale') == 'learned':
         size = 224
     if cfg.train_dataloader.dataset.type in ('FashionMNIST', 'CIFAR10'):
-        size = 32
+        size, number = 32, 8
     torch.manual_seed(1)
-    images = torch.randint(0, 256, (2, channels, size, size)).byte()
-    classes = get_num_classes(cfg.model)
-    samples = [DataSample().set_gt_label(i) for i in (0, classes - 1)]
+    images = torch.randint(0, 256, (number, channels, size, size)).byte()
+    last = get_num_classes(cfg.model) - 1
+    samples = [DataSample().set_gt_label(i % 2 * last) for i in range(number)]
     return dict(inputs=images, data_samples=samples)
 
 
@@ -302,8 +306,9 @@ def check_groups(cfg, model, optimizer):
 
 
 def is_heavy(name):
-    """All VGGs take the same step of 130 million weights: one will do."""
-    return CONFIGS[name].parent.name == 'vgg' and 'vgg11bn_' not in name
+    """A step of 60 million weights and more: one of the VGGs will do."""
+    vgg = CONFIGS[name].parent.name == 'vgg' and 'vgg11bn_' not in name
+    return vgg or '-alexnet_' in name
 
 
 @pytest.mark.parametrize('name', [
@@ -340,10 +345,10 @@ def test_one_step(name, random_weights):
         # that other BNs follow.
         state = wrapper.optimizer.state[p]
         assert moved > 0 or state['exp_avg'].any(), key
-        # Without signs, BN undoes a threshold in front of a 1x1 convolution.
-        undone = 'real' in name.split('_')[0].split('-') and 'sign2' in key
-        if optimizer.type == 'Adam' and not undone:  # whose first step is lr
-            assert moved == pytest.approx(optimizer.lr, rel=0.05), key
+        if optimizer.type == 'Adam':  # whose first step is lr g / (|g| + eps)
+            g = state['exp_avg'].abs().max() / 0.1
+            step = optimizer.lr * g / (g + optimizer.get('eps', 1e-8))
+            assert moved == pytest.approx(step.item(), 0.05, 1e-6), key
 
 
 #: Fashion-MNIST configs that no other one starts from.
