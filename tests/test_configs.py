@@ -71,6 +71,15 @@ ONE_STAGE_RECIPES = {
     'mobilenet-v1_8xb128_in1k': ('SGD', 0.4, 1024, 120),
 }
 
+#: What an ablation of ReActNet-A changes in its backbone.
+ABLATIONS = dict(
+    baseline=dict(rsign=False, activation='none'),
+    prelu=dict(rsign=False, activation='prelu'),
+    rsign=dict(activation='none'),
+    rprelu=dict(rsign=False),
+    labels=dict(),
+    noconcat=dict(expansion='conv'))
+
 every_config = pytest.mark.parametrize('name', CONFIGS)
 
 
@@ -187,6 +196,26 @@ def test_published_recipes(name):
             type='Adam', lr=lr, weight_decay=weight_decay)
         assert cfg.train_cfg.max_epochs == epochs
         assert cfg.model.teacher.model.backbone.depth == 34
+
+
+@pytest.mark.parametrize('ablation', ABLATIONS)
+@pytest.mark.parametrize('stage', ['-stage1', ''])
+def test_ablations(ablation, stage):
+    """The listed options, and where the labels teach the head; no more."""
+    theirs = load(f'reactnet-a{stage}_8xb32_in1k')
+    ours = load(f'reactnet-a-{ablation}{stage}_8xb32_in1k')
+    assert ours.model.backbone == {
+        **theirs.model.backbone,
+        **ABLATIONS[ablation]
+    }
+    if ablation == 'labels':
+        assert 'teacher' not in ours.model
+        assert ours.model.head.loss.type == 'CrossEntropyLoss'
+        ours.model = theirs.model
+        theirs.pop('teacher')  # the base that the model's is taken from
+    ours.model.backbone, ours.start_from = theirs.model.backbone, None
+    theirs.start_from = None
+    assert ours.to_dict() == theirs.to_dict()
 
 
 @pytest.mark.parametrize('name', ONE_STAGE_RECIPES)

@@ -1,0 +1,6 @@
+# Stage 2 of the ablation 'prelu'.
+_base_ = './reactnet-a-prelu-stage1_8xb32_in1k.py'
+
+start_from = dict(config='reactnet-a-prelu-stage1_8xb32_in1k.py')
+model = dict(backbone=dict(weight_binarizer='scaled_sign'))
+optim_wrapper = dict(optimizer=dict(weight_decay=0.))
