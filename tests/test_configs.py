@@ -64,6 +64,7 @@ RECIPES = {
 ONE_STAGE_RECIPES = {
     'bireal-resnet18_8xb64_in1k': ('Adam', 1e-3, 512, 256),
     'bireal-resnet50_8xb32_in1k': ('Adam', 5e-4, 256, 256),
+    'bnext-tiny_8xb64_in1k': ('AdamW', 1e-3, 512, 512),
     'meliusnet22_2xb32_in1k': ('RAdam', 2e-3, 64, 120),
     'meliusnet29_2xb32_in1k': ('RAdam', 2e-3, 64, 120),
     'meliusnet42_4xb16_in1k': ('RAdam', 2e-3, 64, 120),
@@ -224,7 +225,8 @@ def test_published_recipes_of_one_stage(name):
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.type, optimizer.lr, cfg.auto_scale_lr.base_batch_size,
             cfg.train_cfg.max_epochs) == ONE_STAGE_RECIPES[name]
-    assert optimizer.weight_decay == (1e-4 if optimizer.type == 'SGD' else 0)
+    assert optimizer.weight_decay == dict(
+        SGD=1e-4, AdamW=1e-3).get(optimizer.type, 0)
     if optimizer.type == 'RAdam':  # the authors' own implementation's
         assert (optimizer.betas, optimizer.eps) == ((0.95, 0.999), 1e-5)
         assert cfg.param_scheduler.type == 'CosineAnnealingLR'

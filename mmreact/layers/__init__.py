@@ -3,6 +3,7 @@ from .activation_scale import ActivationScale
 from .binarize import BinarizedLayer, BinarizeReport, binarize
 from .binary import BinaryConv2d, BinaryLinear
 from .channel_gate import ChannelGate
+from .channel_mix import ChannelMix
 from .leaky_clip import LeakyClip
 from .learned_scale import LearnedScale
 from .rprelu import RPReLU
@@ -10,6 +11,6 @@ from .rsign import RSign
 
 __all__ = [
     'ActivationScale', 'BinarizeReport', 'BinarizedLayer', 'BinaryConv2d',
-    'BinaryLinear', 'ChannelGate', 'LeakyClip', 'LearnedScale', 'RPReLU',
-    'RSign', 'binarize'
+    'BinaryLinear', 'ChannelGate', 'ChannelMix', 'LeakyClip', 'LearnedScale',
+    'RPReLU', 'RSign', 'binarize'
 ]

@@ -10,14 +10,15 @@ class ChannelGate(nn.Module):
 
     It scales the output of a binary convolution by what that convolution
     cannot see: ``u`` is the real tensor in front of the sign. The squeeze and
-    excitation of SENet (CVPR 2018), from input to output channels, without
-    biases.
+    excitation of SENet (CVPR 2018), from input to output channels, by default
+    without biases.
 
     Args:
         in_channels (int): Channels of ``u``.
         out_channels (int): Channels that are scaled.
         reduction (int): ``W1`` has ``in_channels / reduction`` rows. Defaults
             to 8.
+        bias (bool): Add biases to both products (BNext). Defaults to False.
 
     Shape:
         ``(N, in_channels, H, W)`` -> ``(N, out_channels, 1, 1)``, values
@@ -31,7 +32,8 @@ class ChannelGate(nn.Module):
     def __init__(self,
                  in_channels: int,
                  out_channels: int,
-                 reduction: int = 8):
+                 reduction: int = 8,
+                 bias: bool = False):
         super().__init__()
         if reduction < 1 or in_channels % reduction:
             raise ValueError(
@@ -40,8 +42,8 @@ class ChannelGate(nn.Module):
                 'Choose a width that is a multiple of it, or another '
                 'reduction.')
         hidden = in_channels // reduction
-        self.reduce = nn.Conv2d(in_channels, hidden, 1, bias=False)
-        self.expand = nn.Conv2d(hidden, out_channels, 1, bias=False)
+        self.reduce = nn.Conv2d(in_channels, hidden, 1, bias=bias)
+        self.expand = nn.Conv2d(hidden, out_channels, 1, bias=bias)
 
     def forward(self, u: Tensor) -> Tensor:
         check_not_empty(u)

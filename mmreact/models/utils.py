@@ -1,5 +1,5 @@
 """Small parts that several networks need."""
-from typing import Container
+from typing import Container, List, Optional, Sequence
 
 from torch import Tensor, nn
 
@@ -23,6 +23,36 @@ def check_choice(name: str, value, known: Container) -> None:
     if value not in known:
         raise ValueError(f'Unknown {name} {value!r}. Known: '
                          f'{", ".join(map(repr, known))}.')
+
+
+def parse_blocks(arch: Sequence, stem_channels: Optional[int]) -> List[tuple]:
+    """Check an explicit list of blocks: ``[(out_channels, stride), ...]``.
+
+    Raises:
+        ValueError: If it is none, or the stem's channels are not given.
+    """
+    if not stem_channels:
+        raise ValueError('An explicit list of blocks needs stem_channels.')
+    blocks = [
+        tuple(block) if isinstance(block, Sequence) else (block, )
+        for block in arch
+    ]
+    if not blocks or any(
+            len(block) != 2 or block[1] not in (1, 2) for block in blocks):
+        raise ValueError('arch must be a name or a list of (out_channels, '
+                         f'stride) with stride 1 or 2, got {arch!r}.')
+    return blocks
+
+
+def check_widths(channels: int, blocks: Sequence[tuple]) -> None:
+    """Raise a ValueError for a block that neither keeps nor doubles them."""
+    for i, (out_channels, _) in enumerate(blocks):
+        if out_channels not in (channels, 2 * channels):
+            raise ValueError(
+                f'Block {i} has {channels} input channels and '
+                f'{out_channels} output channels: a block keeps or '
+                f'doubles them ({channels} or {2 * channels}).')
+        channels = out_channels
 
 
 def check_input_size(x: Tensor, min_size: int, network: str) -> None:

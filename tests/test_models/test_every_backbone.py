@@ -30,6 +30,15 @@ SMALL = dict(
                                                                 (9, 17)]),
         (dict(depth=50, base_channels=4), 3, [(64, 64), (33, 97)]),
     ],
+    BNext=[  # wide enough for some hidden unit of each gate to be active
+        (dict(arch=[(64, 1), (128, 2)], stem_channels=64), 3, [(32, 32),
+                                                               (7, 13)]),
+        (dict(
+            arch=[(16, 1), (32, 2)],
+            stem_channels=16,
+            attention=False,
+            recoupling=False), 3, [(32, 32)]),
+    ],
     MeliusNet=[
         (dict(
             arch=dict(blocks=(1, 2), widths=(8, )), stem_channels=16,

@@ -2,6 +2,7 @@
 # flake8: noqa: F401
 from .binarized import BinarizedBackbone
 from .binary_resnet import BiRealNet, ReActResNet
+from .bnext import BNext
 from .bnn import BNNVGG, BNNAlexNet, BNNResNet
 from .meliusnet import MeliusNet
 from .mobilenet_v1 import MobileNetV1

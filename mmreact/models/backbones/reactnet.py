@@ -23,7 +23,8 @@ from torch import Tensor
 
 from ...functional.estimators import Estimator
 from ...layers import BinaryConv2d, RSign
-from ..utils import ACTIVATIONS, check_choice, halving_pool
+from ..utils import (ACTIVATIONS, check_choice, check_widths, halving_pool,
+                     parse_blocks)
 from .staged import StagedBackbone
 
 EXPANSIONS = ('concat', 'conv')
@@ -212,7 +213,7 @@ class ReActNet(StagedBackbone):
             arch, stem_channels)
         expansion_groups = expansion_groups or arch_groups
         if expansion == 'concat':
-            self._check_widths(stem_channels, blocks)
+            check_widths(stem_channels, blocks)
         if expansion_groups is not None:
             self._check_groups(stem_channels, blocks, expansion_groups)
 
@@ -246,28 +247,7 @@ class ReActNet(StagedBackbone):
             settings = self.arch_settings[arch]
             return (stem_channels or settings['stem_channels'],
                     settings['blocks'], settings['expansion_groups'])
-        if not stem_channels:
-            raise ValueError('An explicit list of blocks needs stem_channels.')
-        blocks = [
-            tuple(block) if isinstance(block, Sequence) else (block, )
-            for block in arch
-        ]
-        if not blocks or any(
-                len(block) != 2 or block[1] not in (1, 2) for block in blocks):
-            raise ValueError('arch must be a name or a list of (out_channels, '
-                             f'stride) with stride 1 or 2, got {arch!r}.')
-        return stem_channels, blocks, None
-
-    @staticmethod
-    def _check_widths(stem_channels, blocks):
-        channels = stem_channels
-        for i, (out_channels, _) in enumerate(blocks):
-            if out_channels not in (channels, 2 * channels):
-                raise ValueError(
-                    f'Block {i} has {channels} input channels and '
-                    f'{out_channels} output channels: a block keeps or '
-                    f'doubles them ({channels} or {2 * channels}).')
-            channels = out_channels
+        return stem_channels, parse_blocks(arch, stem_channels), None
 
     @staticmethod
     def _check_groups(stem_channels, blocks, groups):
