@@ -99,7 +99,7 @@ def test_teaches(tmp_path):
         dict(type='ClsDataPreprocessor', mean=[0.], std=[1.]))
     with torch.no_grad():
         torch.testing.assert_close(
-            teacher.logits(x, preprocessor, 10), expected(x))
+            teacher.outputs(x, preprocessor, 10)[0], expected(x))
     assert not teacher._module.teacher.is_built
 
 
