@@ -11,6 +11,7 @@ float32 input by the comparison that is written here, and nothing else.
 
 A new operation is a class here and a function in :mod:`.reference`.
 """
+import re
 from dataclasses import dataclass, field, fields
 from math import ceil, prod
 from typing import ClassVar, Dict, Tuple, Type
@@ -19,6 +20,8 @@ import numpy as np
 
 Pair = Tuple[int, int]
 
+#: The largest float32; a bound of this magnitude is no bound.
+FLOAT_MAX = float(np.finfo(np.float32).max)
 #: Sizes and attributes beyond this are refused as not meant.
 MAX_SIZE = 1 << 24
 #: Padding of a window on one side.
@@ -82,6 +85,10 @@ class Operation:
         Raises:
             ProgramError: Names the operation and what is wrong.
         """
+        for text in (self.name, *self.inputs):
+            self.require(
+                type(text) is str and text != '' and text.isprintable(),
+                'and its inputs must have printable names')
         if self.arity is None:
             self.require(len(self.inputs) > 0, 'has no input')
         else:
@@ -113,7 +120,7 @@ class Operation:
         elif kind is bool:
             good = type(value) is bool
         else:
-            good = type(value) in (int, float) and np.isfinite(value)
+            good = type(value) in (int, float) and abs(value) <= FLOAT_MAX
         self.require(good, f'{name} is {value!r}')
         if name in ('stride', 'dilation', 'kernel', 'groups'):
             values = value if isinstance(value, tuple) else (value, )
@@ -165,10 +172,8 @@ def operation(cls: Type[Operation]) -> Type[Operation]:
 
 
 def kind_of(cls: Type[Operation]) -> str:
-    """The name of an operation in the file: BinaryConv2d: binary_conv2d."""
-    name = cls.__name__
-    return ''.join(f'_{c.lower()}' if c.isupper() and i else c.lower()
-                   for i, c in enumerate(name))
+    """The name in the file: binary_conv2d for BinaryConv2d, rprelu."""
+    return re.sub('(?<=[a-z])(?=[A-Z][a-z])', '_', cls.__name__).lower()
 
 
 def words(channels: int) -> int:
@@ -395,11 +400,10 @@ class RPReLU(Operation):
 class Clamp(Operation):
     """``y = min(max(x, low), high)``: ReLU, ReLU6, hardtanh.
 
-    ``low`` or ``high`` of magnitude 3.4028235e38, the largest float32, is no
-    bound.
+    Both bounds are rounded to float32; 3.4028235e38, the largest, is none.
     """
     low: float = 0.0
-    high: float = float(np.finfo(np.float32).max)
+    high: float = FLOAT_MAX
 
     def check(self):
         super().check()

@@ -33,9 +33,9 @@ class Program:
     def __post_init__(self):
         self.operations = tuple(self.operations)
         self.features = tuple(self.features)
-        self._check_names()
         for op in self.operations:
             op.check()
+        self._check_names()
         self.infer(self.input_shape)
 
     def _check_names(self) -> None:
@@ -51,8 +51,9 @@ class Program:
                     raise ProgramError(f'{kind_of(type(op))} {op.name!r} '
                                        f'takes {source!r}, which {why}.')
             names.add(op.name)
+        names.remove(INPUT)
         for name in (self.output, *self.features):
-            if name not in names - {INPUT}:
+            if name not in names:
                 raise ProgramError(f'The output {name!r} does not exist.')
 
     def infer(self,

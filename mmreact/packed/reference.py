@@ -151,7 +151,7 @@ def clamp(op, x):
 
 @implements(ops.Sigmoid)
 def sigmoid(op, x):
-    return 0.5 + 0.5 * np.tanh(x.astype(np.float64) / 2)
+    return np.exp(-np.logaddexp(0, -x.astype(np.float64)))
 
 
 @implements(ops.Tanh)
