@@ -31,6 +31,7 @@ class Program:
     features: Tuple[str, ...] = ()
 
     def __post_init__(self):
+        self.input_shape = tuple(self.input_shape)
         self.operations = tuple(self.operations)
         self.features = tuple(self.features)
         for op in self.operations:
@@ -53,7 +54,7 @@ class Program:
             names.add(op.name)
         names.remove(INPUT)
         for name in (self.output, *self.features):
-            if name not in names:
+            if type(name) is not str or name not in names:
                 raise ProgramError(f'The output {name!r} does not exist.')
 
     def infer(self,

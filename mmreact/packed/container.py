@@ -1,0 +1,167 @@
+"""Safetensors files: strings by key and arrays by name.
+
+The safetensors library reads and writes them. Around it stand the checks that
+it leaves out (duplicate keys, of which it takes the last), errors that say
+what a wrong file is, bytes that depend on the content alone, and writing that
+leaves a whole file or none.
+"""
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, Iterator, Mapping, Tuple, Union
+from uuid import uuid4
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+#: Longest header that is read. ReActNet-A's has some 40,000 bytes.
+MAX_HEADER = 1 << 24
+#: Types of tensors in a packed file, as safetensors names them.
+DTYPES = ('U64', 'F32', 'F16', 'U8')
+HOW_TO_PACK = ('Packed files are made with python tools/deployment/pack.py '
+               'CONFIG CHECKPOINT -o OUT.safetensors.')
+
+Strings = Dict[str, str]
+Tensors = Dict[str, np.ndarray]
+
+
+class PackedFileError(ValueError):
+    """A packed file that cannot be read or written: which, and why."""
+
+
+@contextmanager
+def naming(action: str, path: Union[str, Path]) -> Iterator[None]:
+    """Turn what goes wrong into a PackedFileError with the file's name."""
+    try:
+        yield
+    except (ValueError, OSError, SafetensorError) as error:
+        reason = getattr(error, 'strerror', None) or error
+        raise PackedFileError(f'Cannot {action} {path}: {reason}') from error
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON without duplicate keys, NaN and infinity.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    try:
+        return json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError('it holds JSON that is nested too deeply') from None
+
+
+def _unique(pairs) -> dict:
+    found: dict = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f'the key {key!r} occurs twice')
+        found[key] = value
+    return found
+
+
+def _no_constant(constant: str):
+    raise ValueError(f'{constant} is not JSON')
+
+
+def read(path: Union[str, Path]) -> bytes:
+    """Read a file, if it begins like a safetensors file.
+
+    Raises:
+        ValueError, OSError: If it does not, or cannot be read.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError('it is not a file')
+    with open(path, 'rb') as f:
+        _header_size(f.read(9), os.fstat(f.fileno()).st_size)
+        f.seek(0)
+        return f.read()
+
+
+def _header_size(start: bytes, size: int) -> int:
+    """The length of the header, from the first nine bytes of a file."""
+    pickled = start[:1] == b'\x80' and start[8:] != b'{'
+    if start[:4] == b'PK\3\4' or pickled:
+        raise ValueError(
+            'it is a PyTorch checkpoint or another pickle or zip file, which '
+            f'could run code and is not opened. {HOW_TO_PACK}')
+    length = int.from_bytes(start[:8], 'little')
+    if start[8:] != b'{' or length > MAX_HEADER:
+        raise ValueError(f'it is not a safetensors file, or cut off ({size} '
+                         'bytes)')
+    if length > size - 8:
+        raise ValueError(f'it is cut off: {size} bytes, and its header alone '
+                         f'has {length}')
+    return length
+
+
+def loads(data: bytes) -> Tuple[Strings, Tensors]:
+    """The metadata and the tensors of a safetensors file.
+
+    What is allocated is a small multiple of the bytes that are given.
+
+    Raises:
+        ValueError, SafetensorError: If it is not in order.
+    """
+    end = 8 + _header_size(data[:9], len(data))
+    header = parse_json(data[8:end].decode())
+    metadata = header.pop('__metadata__', {})
+    if not isinstance(metadata, dict) or not all(
+            isinstance(value, str) for value in metadata.values()):
+        raise ValueError('its metadata are not strings')
+    _check_entries(header, len(data) - end)
+    return metadata, load(data)
+
+
+def _check_entries(header: Mapping, size: int) -> None:
+    """Check types and length; shapes and offsets the library checks."""
+    needed = 0
+    for name, entry in header.items():
+        if not isinstance(entry, dict) or entry.get('dtype') not in DTYPES:
+            raise ValueError(f'the tensor {name!r} is none of '
+                             f'{", ".join(DTYPES)}')
+        offsets = entry.get('data_offsets')
+        if isinstance(offsets, list):
+            needed = max([needed, *(n for n in offsets if type(n) is int)])
+    if needed > size:
+        raise ValueError(f'it is cut off: {size} of {needed} bytes of tensors')
+
+
+def dumps(metadata: Strings, tensors: Tensors) -> bytes:
+    """The bytes of a safetensors file; equal content gives equal bytes."""
+    tensors = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
+    data = save(tensors, metadata)
+    # The library writes the metadata in the order of a hash with a random
+    # seed.
+    end = 8 + _header_size(data[:9], len(data))
+    header = json.loads(data[8:end])
+    header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(',', ':'))
+    encoded = text.encode()
+    encoded += b' ' * (-len(encoded) % 8)
+    return len(encoded).to_bytes(8, 'little') + encoded + data[end:]
+
+
+def write(path: Union[str, Path], data: bytes) -> None:
+    """Write a file; a reader sees all of it or the one that was there.
+
+    Raises:
+        OSError: If it cannot be written. Nothing is left then.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not tempfile: its files are readable by their owner only.
+    temporary = path.with_name(f'.{path.name}.{uuid4().hex}')
+    try:
+        with open(temporary, 'xb') as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
