@@ -1,0 +1,153 @@
+"""A packed network that is called on images."""
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List, Optional, Sequence, Set, Tuple, Union
+
+import numpy as np
+
+from .backends import create_backend
+from .file import PackedFile, load_packed
+from .ops import ProgramError
+from .preprocessing import read_image
+
+Image = Union[np.ndarray, str, Path]
+Images = Union[Image, Sequence[Image]]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The classes with the highest scores for one image, best first.
+
+    Args:
+        labels (tuple[int]): Numbers of the classes.
+        scores (tuple[float]): Their softmax.
+        names (tuple[str]): Their names; empty if the file has none.
+    """
+    labels: Tuple[int, ...]
+    scores: Tuple[float, ...]
+    names: Tuple[str, ...] = ()
+
+
+class PackedModel:
+    """Runs a packed network without PyTorch.
+
+    ``model(images)`` gives the logits, ``(N, num_classes)`` float32. Images
+    are one of:
+
+    - float arrays ``(N, C, H, W)``: normalised, used as they are;
+    - a uint8 image ``(H, W, 3)`` RGB, or ``(H, W)`` or ``(H, W, 1)`` grey, an
+      array ``(N, H, W, C)`` of them, the path of an image file, or a list of
+      images and paths: prepared as the file says.
+
+    Threads may call a model at the same time.
+
+    Args:
+        source (str | Path | PackedFile): A packed file.
+        backend (str): 'auto', or a key of
+            :data:`~mmreact.packed.backends.BACKENDS`, which is used then or
+            not at all. Defaults to 'auto'.
+        threads (int, optional): How many the backend uses.
+
+    Raises:
+        PackedFileError: If the file is not in order.
+        BackendMissingError: If the named backend is not installed.
+    """
+
+    def __init__(self,
+                 source: Union[str, Path, PackedFile],
+                 backend: str = 'auto',
+                 threads: Optional[int] = None):
+        if not isinstance(source, PackedFile):
+            source = load_packed(source)
+        self.program = source.program
+        self.preprocessing = source.preprocessing
+        self.classes = source.classes
+        self.backend = create_backend(backend, self.program, threads)
+        self._checked: Set[Tuple[int, ...]] = set()
+
+    def __call__(self, images: Images) -> np.ndarray:
+        """Compute the logits.
+
+        Raises:
+            ValueError: If the images are not as described above.
+        """
+        return self._run(images, [self.program.output])[0]
+
+    def features(self, images: Images) -> Tuple[np.ndarray, ...]:
+        """Compute the feature maps that the file names, in its order.
+
+        Raises:
+            ValueError: If it names none, or as in :meth:`__call__`.
+        """
+        if not self.program.features:
+            raise ValueError('This packed file names no features.')
+        return tuple(self._run(images, self.program.features))
+
+    def predict(self, images: Images, topk: int = 1) -> List[Prediction]:
+        """Classify images; of equal scores the lower label comes first.
+
+        Raises:
+            ValueError: If there are fewer than ``topk`` classes, or as in
+                :meth:`__call__`.
+        """
+        logits = self(images)
+        if logits.ndim != 2:
+            raise ValueError(f'The output has shape {logits.shape}, which is '
+                             'not (N, num_classes).')
+        if type(topk) is not int or not 1 <= topk <= logits.shape[1]:
+            raise ValueError(f'topk is {topk!r}, with {logits.shape[1]} '
+                             'classes.')
+        exponents = np.exp(logits - logits.max(1, keepdims=True), dtype=float)
+        scores = exponents / exponents.sum(1, keepdims=True)
+        labels = np.argsort(-logits, axis=1, kind='stable')[:, :topk]
+        return [self._prediction(*row) for row in zip(labels, scores)]
+
+    def _prediction(self, labels, scores) -> Prediction:
+        names = [self.classes[i] for i in labels] if self.classes else ()
+        return Prediction(
+            tuple(labels.tolist()), tuple(scores[labels].tolist()),
+            tuple(names))
+
+    def _run(self, images: Images, names: Sequence[str]) -> List[np.ndarray]:
+        x = self._prepare(images)
+        results = self.backend.run(x, names)
+        return [results[name].astype(np.float32, copy=False) for name in names]
+
+    def _prepare(self, images: Images) -> np.ndarray:
+        """The program's input, checked."""
+        if isinstance(images, np.ndarray) and images.dtype.kind == 'f':
+            x = np.ascontiguousarray(images, np.float32)
+        else:
+            x = self._preprocess(images)
+        if x.shape not in self._checked:
+            self._check_shape(x.shape)
+            self._checked.add(x.shape)
+        return x
+
+    def _check_shape(self, shape: Tuple[int, ...]) -> None:
+        channels, height, width = self.program.input_shape
+        if len(shape) != 4 or shape[1] != channels or 0 in shape:
+            raise ValueError(f'The network takes (N, {channels}, {height}, '
+                             f'{width}), got {shape}.')
+        try:
+            self.program.infer(shape[1:], shape[0])
+        except ProgramError as error:
+            raise ValueError(
+                f'The network was made for images of {height}x{width} and '
+                f'cannot take {shape[2]}x{shape[3]}: {error}') from error
+
+    def _preprocess(self, images: Images) -> np.ndarray:
+        if self.preprocessing is None:
+            raise ValueError('This packed file has no preprocessing: give '
+                             'normalised float32 (N, C, H, W).')
+        if isinstance(images, (str, Path)):
+            images = [images]
+        if isinstance(images, (list, tuple)):
+            images = [
+                read_image(i) if isinstance(i, (str, Path)) else i
+                for i in images
+            ]
+        elif not isinstance(images, np.ndarray):
+            raise ValueError(f'Images are arrays, paths or lists of them, '
+                             f'not {type(images).__name__}.')
+        return self.preprocessing(images)
