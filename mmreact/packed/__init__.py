@@ -6,9 +6,10 @@ from .model import PackedModel, Prediction
 from .ops import OPERATIONS, ProgramError
 from .preprocessing import Preprocessing, read_image
 from .program import INPUT, Program
+from .summary import summarize
 
 __all__ = [
     'BACKENDS', 'INPUT', 'OPERATIONS', 'BackendMissingError', 'PackedFile',
     'PackedFileError', 'PackedModel', 'Prediction', 'Preprocessing', 'Program',
-    'ProgramError', 'load_packed', 'read_image', 'save_packed'
+    'ProgramError', 'load_packed', 'read_image', 'save_packed', 'summarize'
 ]
