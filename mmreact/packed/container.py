@@ -37,7 +37,9 @@ def naming(action: str, path: Union[str, Path]) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, SafetensorError) as error:
-        reason = getattr(error, 'strerror', None) or error
+        reason = str(getattr(error, 'strerror', None) or error)
+        # Names in a file may be of any length.
+        reason = reason if len(reason) <= 600 else f'{reason[:600]}...'
         raise PackedFileError(f'Cannot {action} {path}: {reason}') from error
 
 
