@@ -1,4 +1,4 @@
-"""Safetensors files: strings by key and arrays by name.
+"""Safetensors files of this format: strings by key and arrays by name.
 
 The safetensors library reads and writes them. Around it stand the checks that
 it leaves out (duplicate keys, of which it takes the last), errors that say
@@ -16,6 +16,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+FORMAT = 'mmreact-packed'
+#: Raised with every change that an older reader would not understand.
+VERSION = 1
 #: Longest header that is read. ReActNet-A's has some 40,000 bytes.
 MAX_HEADER = 1 << 24
 #: Types of tensors in a packed file, as safetensors names them.
@@ -37,10 +40,10 @@ def naming(action: str, path: Union[str, Path]) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, SafetensorError) as error:
-        reason = str(getattr(error, 'strerror', None) or error)
+        reason = str(getattr(error, 'strerror', None) or error).rstrip('.')
         # Names in a file may be of any length.
-        reason = reason if len(reason) <= 600 else f'{reason[:600]}...'
-        raise PackedFileError(f'Cannot {action} {path}: {reason}') from error
+        reason = reason if len(reason) <= 600 else f'{reason[:600]} ...'
+        raise PackedFileError(f'Cannot {action} {path}: {reason}.') from error
 
 
 def parse_json(text: str) -> Any:
@@ -70,18 +73,49 @@ def _no_constant(constant: str):
 
 
 def read(path: Union[str, Path]) -> bytes:
-    """Read a file, if it begins like a safetensors file.
+    """Read a file if its header is in order.
 
     Raises:
-        ValueError, OSError: If it does not, or cannot be read.
+        ValueError, OSError: If it is not, or cannot be read.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
         raise ValueError('it is not a file')
     with open(path, 'rb') as f:
-        _header_size(f.read(9), os.fstat(f.fileno()).st_size)
+        size = os.fstat(f.fileno()).st_size
+        start = f.read(9)
+        _check_header(start + f.read(_header_size(start, size) - 1), size)
         f.seek(0)
         return f.read()
+
+
+def loads(data: bytes) -> Tuple[Strings, Tensors]:
+    """The metadata and the tensors of a file.
+
+    What is allocated is a small multiple of the bytes that are given.
+
+    Raises:
+        ValueError, SafetensorError: If it is not in order.
+    """
+    return _check_header(data, len(data)), load(data)
+
+
+def _check_header(data: bytes, size: int) -> Strings:
+    """Check a header and return its metadata.
+
+    Args:
+        data (bytes): The beginning of a file, at least its header.
+        size (int): Number of bytes of the file.
+    """
+    end = 8 + _header_size(data[:9], size)
+    header = parse_json(data[8:end].decode())
+    metadata = header.pop('__metadata__', {})
+    if not isinstance(metadata, dict) or not all(
+            isinstance(value, str) for value in metadata.values()):
+        raise ValueError('its metadata are not strings')
+    _check_version(metadata)
+    _check_entries(header, size - end)
+    return metadata
 
 
 def _header_size(start: bytes, size: int) -> int:
@@ -101,22 +135,19 @@ def _header_size(start: bytes, size: int) -> int:
     return length
 
 
-def loads(data: bytes) -> Tuple[Strings, Tensors]:
-    """The metadata and the tensors of a safetensors file.
-
-    What is allocated is a small multiple of the bytes that are given.
-
-    Raises:
-        ValueError, SafetensorError: If it is not in order.
-    """
-    end = 8 + _header_size(data[:9], len(data))
-    header = parse_json(data[8:end].decode())
-    metadata = header.pop('__metadata__', {})
-    if not isinstance(metadata, dict) or not all(
-            isinstance(value, str) for value in metadata.values()):
-        raise ValueError('its metadata are not strings')
-    _check_entries(header, len(data) - end)
-    return metadata, load(data)
+def _check_version(metadata: Strings) -> None:
+    if metadata.get('format') != FORMAT:
+        raise ValueError('it is a safetensors file, but not a packed network '
+                         f'of mmreact. {HOW_TO_PACK}')
+    text = metadata.get('format_version', '')
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 10):
+        raise ValueError(f'the format version {text[:20]!r} is not a number')
+    if int(text) > VERSION:
+        raise ValueError(
+            f'it was written by a newer mmreact (format version {text}; this '
+            f'one reads {VERSION}). Update it: pip install --upgrade mmreact')
+    if int(text) < 1:
+        raise ValueError(f'there is no format version {text}')
 
 
 def _check_entries(header: Mapping, size: int) -> None:
@@ -131,17 +162,21 @@ def _check_entries(header: Mapping, size: int) -> None:
             needed = max([needed, *(n for n in offsets if type(n) is int)])
     if needed > size:
         raise ValueError(f'it is cut off: {size} of {needed} bytes of tensors')
+    if needed < size:
+        raise ValueError(f'it has {size - needed} bytes behind its tensors')
 
 
 def dumps(metadata: Strings, tensors: Tensors) -> bytes:
-    """The bytes of a safetensors file; equal content gives equal bytes."""
-    tensors = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
-    data = save(tensors, metadata)
-    # The library writes the metadata in the order of a hash with a random
-    # seed.
+    """The bytes of a file; equal content gives equal bytes."""
+    metadata = dict(metadata, format=FORMAT, format_version=str(VERSION))
+    data = save({
+        k: np.ascontiguousarray(v)
+        for k, v in tensors.items()
+    }, metadata)
     end = 8 + _header_size(data[:9], len(data))
     header = json.loads(data[8:end])
-    header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
+    # The library's order is that of a hash with a random seed.
+    header['__metadata__'] = dict(sorted(metadata.items()))
     text = json.dumps(header, ensure_ascii=False, separators=(',', ':'))
     encoded = text.encode()
     encoded += b' ' * (-len(encoded) % 8)

@@ -6,15 +6,12 @@ from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
-from .container import (HOW_TO_PACK, Strings, Tensors, dumps, loads, naming,
-                        parse_json, read, write)
+from .container import (Strings, Tensors, dumps, loads, naming, parse_json,
+                        read, write)
 from .ops import OPERATIONS, Conv2d, Linear, Operation, kind_of
 from .preprocessing import Preprocessing
 from .program import Program
 
-FORMAT = 'mmreact-packed'
-#: Raised with every change that an older reader would not understand.
-VERSION = 1
 #: The metadata that hold JSON, and what it is.
 PARTS = dict(
     program=dict, preprocessing=(dict, type(None)), classes=list, source=dict)
@@ -122,7 +119,6 @@ def _encode(packed: PackedFile, real: str) -> Tuple[Strings, Tensors]:
         key: json.dumps(value, ensure_ascii=False, separators=(',', ':'))
         for key, value in parts.items()
     }
-    metadata.update(format=FORMAT, format_version=str(VERSION))
     tensors = {
         f'{op.name}.{name}': _stored(op, name, array, real)
         for op in program.operations
@@ -164,7 +160,6 @@ def decode(metadata: Strings, tensors: Tensors) -> PackedFile:
     Raises:
         ValueError: If anything is missing, left over or wrong.
     """
-    _check_version(metadata)
     parts = {
         key: parse_json(metadata[key])
         for key in PARTS if key in metadata
@@ -178,21 +173,6 @@ def decode(metadata: Strings, tensors: Tensors) -> PackedFile:
         preprocessing = Preprocessing(**_tuples(preprocessing))
     return PackedFile(program, preprocessing, parts['classes'],
                       parts['source'])
-
-
-def _check_version(metadata: Strings) -> None:
-    if metadata.get('format') != FORMAT:
-        raise ValueError('it is a safetensors file, but not a packed network '
-                         f'of mmreact. {HOW_TO_PACK}')
-    text = metadata.get('format_version', '')
-    if not (text.isascii() and text.isdigit() and 0 < len(text) < 10):
-        raise ValueError(f'the format version {text[:20]!r} is not a number')
-    if int(text) > VERSION:
-        raise ValueError(
-            f'it was written by a newer mmreact (format version {text}; this '
-            f'one reads {VERSION}). Update it: pip install --upgrade mmreact')
-    if int(text) < 1:
-        raise ValueError(f'there is no format version {text}')
 
 
 def _decode_program(entry: dict, tensors: Tensors) -> Program:

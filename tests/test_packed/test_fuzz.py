@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).with_name('fuzz_packed_files.py')
 
 @pytest.mark.parametrize('number,seed', [
     (400, 0),
-    pytest.param(8000, 1, marks=pytest.mark.slow),
+    pytest.param(5000, 1, marks=pytest.mark.slow),
 ])
 def test_mutated_files(number, seed):
     """In a process of its own, whose memory is limited."""

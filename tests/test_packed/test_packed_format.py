@@ -11,8 +11,8 @@ import pytest
 from mmreact.packed import (OPERATIONS, PackedFile, Preprocessing, Program,
                             ops, save_packed)
 from mmreact.packed.bits import pack
-from mmreact.packed.container import DTYPES
-from mmreact.packed.file import FORMAT, PARTS, VERSION
+from mmreact.packed.container import DTYPES, FORMAT, VERSION
+from mmreact.packed.file import PARTS
 from mmreact.packed.reference import ReferenceBackend
 
 PAGE = (Path(__file__).parents[2] / 'docs/packed_format.md').read_text()

@@ -151,7 +151,7 @@ WRONG_FILES = [
     (lambda data: data[:1000], 'its header alone has'),
     (lambda data: data[:-1], 'cut off: .* bytes of tensors'),
     (lambda data: data[:8 + int.from_bytes(data[:8], 'little')], 'cut off: 0'),
-    (lambda data: data + b'\0', 'not fully covered'),
+    (lambda data: data + b'\0', 'it has 1 bytes behind its tensors'),
     (lambda data: data[8:], 'not a safetensors file'),
     (lambda data: b'\x08\x07' + data, 'not a safetensors file'),
     (lambda data: b'<?xml version="1.0"?>', 'not a safetensors file'),
@@ -161,7 +161,7 @@ WRONG_FILES = [
      (16).to_bytes(8, 'little') + data[8:], 'Expecting|Unterminated'),
     # Header
     (with_bytes(b'mmreact-packed', b'mmreact-p\xff\xfeked'), 'utf-8'),
-    (with_bytes(b'mmreact-packed', b'mmreact-p\\ud800'), 'invalid JSON'),
+    (with_bytes(b'mmreact-packed', b'mmreact-p\\ud800'), 'not a packed'),
     (with_bytes(b'"format":',
                 b'"format":"a","format":'), "key 'format' occurs twice"),
     (with_bytes(b'"stem.bias":{', b'"stem.bias":{},"stem.bias":{'),
@@ -175,7 +175,8 @@ WRONG_FILES = [
     (with_bytes(b'"format":"mmreact-packed"', b'"format":1'), 'not strings'),
     (with_bytes(b'{"__metadata__"', b'{"a":%b,"__metadata__"' % DEEP.encode()),
      'nested too deeply'),
-    (lambda data: join(b'{"a":1}', b''), "tensor 'a' is none of"),
+    (with_header(lambda header: header.update(a=1)), "'a' is none of U64"),
+    (with_bytes(b'"norm.scale"', b'"norm\\ud800"'), 'invalid JSON'),
     (lambda data: join(b'{"__metadata__":[]}', b''), 'not strings'),
     (lambda data: join(b'{}', b''), 'not a packed network'),
     (lambda data: join(b'{1}', b''), 'Expecting property name'),
@@ -373,12 +374,16 @@ def test_what_is_no_file(tmp_path):
         load_packed(tmp_path)
 
 
-def test_a_large_wrong_file_is_not_read(tmp_path):
-    path = tmp_path / 'sparse.pth'
-    path.write_bytes(b'PK\3\4')
-    os.truncate(path, 1 << 40)
-    with pytest.raises(PackedFileError, match='PyTorch checkpoint'):
-        load_packed(path)
+@pytest.mark.parametrize('edit,message', [
+    (lambda data: b'PK\3\4', 'PyTorch checkpoint'),
+    (with_text('format', 'pt'), 'not a packed network'),
+    (lambda data: data, 'bytes behind its tensors'),
+])
+def test_what_is_wrong_and_large_is_not_read(file, edit, message):
+    file.write_bytes(edit(file.read_bytes()))
+    os.truncate(file, 1 << 40)
+    with pytest.raises(PackedFileError, match=message):
+        load_packed(file)
 
 
 def test_messages_have_an_end(file):
