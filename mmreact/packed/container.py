@@ -19,7 +19,7 @@ from safetensors.numpy import load, save
 FORMAT = 'mmreact-packed'
 #: Raised with every change that an older reader would not understand.
 VERSION = 1
-#: Longest header that is read. ReActNet-A's has some 40,000 bytes.
+#: Longest header that is read. ReActNet-A's has some 50,000 bytes.
 MAX_HEADER = 1 << 24
 #: Types of tensors in a packed file, as safetensors names them.
 DTYPES = ('U64', 'F32', 'F16', 'U8')

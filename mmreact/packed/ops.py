@@ -400,7 +400,8 @@ class RPReLU(Operation):
 class Clamp(Operation):
     """``y = min(max(x, low), high)``: ReLU, ReLU6, hardtanh.
 
-    Both bounds are rounded to float32; 3.4028235e38, the largest, is none.
+    Both are rounded to float32; of the largest magnitude, 3.4028235e38, they
+    are no bounds.
     """
     low: float = 0.0
     high: float = FLOAT_MAX

@@ -83,7 +83,7 @@ def test_table(run_tool, tmp_path, real):
         'flags': '12 numbers 12 bytes',
         'header': f'{size - tensors:,} bytes',
         'file': f'{size:,} bytes',
-        'classes': 'cat, dog',
+        'classes': 'cat; dog',
         'features': 'one.conv',
         'config': 'configs/a.py'
     }
@@ -119,7 +119,7 @@ def test_text_of_strangers_is_escaped(run_tool, tmp_path):
     names = ['\x1b[2J', 'dog']
     path = save(tmp_path / 'net', 'fp32', names, 'a\r\x07')
     out = run_tool(TOOL, path).stdout
-    assert "classes           '\\x1b[2J', dog\n" in out
+    assert "classes           '\\x1b[2J'; dog\n" in out
     assert "config            'a\\r\\x07'\n" in out
     assert load_packed(path).classes == tuple(names)
 
@@ -137,6 +137,6 @@ def test_many_classes_are_cut(run_tool, tmp_path):
     packed = PackedFile(program, classes=[f'n{i}' for i in range(30)])
     save_packed(tmp_path / 'net', packed)
     out = run_tool(TOOL, tmp_path / 'net').stdout
-    assert 'n8, n9 and 20 more\n' in out and 'n10' not in out
+    assert 'n8; n9 and 20 more\n' in out and 'n10' not in out
     assert '  preprocessing     none\n  ' in out
     assert '  features          none\n' in out

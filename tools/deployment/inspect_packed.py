@@ -20,7 +20,7 @@ def join(texts, shown=10):
     """The first texts in a line; what a terminal would obey is escaped."""
     texts = [t if t.isprintable() else ascii(t) for t in texts]
     more = f' and {len(texts) - shown} more' if len(texts) > shown else ''
-    return (', '.join(texts[:shown]) + more) or 'none'
+    return ('; '.join(texts[:shown]) + more) or 'none'
 
 
 def print_summary(path, summary):
