@@ -188,7 +188,7 @@ def test_teacher(tmp_path):
     losses['loss'].backward()
     assert losses['loss'].isfinite()
     expected = teacher.eval()(images, mode='tensor')
-    logits = model.teacher.logits(images, model.data_preprocessor, 1000)
+    logits, _ = model.teacher.outputs(images, model.data_preprocessor, 1000)
     torch.testing.assert_close(
         logits, expected[-1] if isinstance(expected, tuple) else expected)
     torch.save({'a': torch.zeros(1)}, tmp_path / 'vgg.pth')
