@@ -1,0 +1,182 @@
+"""From a torch model to a packed program.
+
+It knows layers, never networks: :mod:`.layer_rows` and :mod:`.function_rows`
+have a row for each layer and function, :mod:`.folding` puts what is linear
+into the operations beside it.
+"""
+import inspect
+from dataclasses import dataclass
+from typing import Any, Dict, List, Sequence
+
+from torch import fx, nn
+
+from ..packed.ops import ProgramError
+from ..packed.program import INPUT, Program
+from . import function_rows, layer_rows  # noqa: F401, make the rows
+from .draft import Draft, LoweringError, Ref
+from .folding import fold
+from .function_rows import Size
+from .rows import FUNCTIONS, Site, find_layer, known
+from .tracing import module_of, trace
+
+
+@dataclass
+class Lowered:
+    """A program and the graph that it was made from.
+
+    Args:
+        program (Program): The result.
+        module (GraphModule): The traced copy of the model.
+        nodes (Dict[str, fx.Node]): Operation -> the node of the graph whose
+            value it gives. One in the midst of a layer has none.
+        origins (Dict[str, fx.Node]): Operation -> the node it was made for,
+            which is an earlier one if e.g. a BN is folded into it.
+    """
+    program: Program
+    module: fx.GraphModule
+    nodes: Dict[str, fx.Node]
+    origins: Dict[str, fx.Node]
+
+
+def lower(model: nn.Module, input_shape: Sequence[int]) -> Program:
+    """Make the packed program of a model, for inference.
+
+    The weights of 1-bit layers become bits. Their scale, biases and BN become
+    a scale and a shift per channel or, in front of a sign, a threshold; all
+    that is computed in float64 and rounded once. Sums in another order give
+    other roundings: see :func:`mmreact.export.verify`.
+
+    Args:
+        model (nn.Module): A network of layers and functions that have rows
+            here, called with one tensor ``(N, C, H, W)``; or an image
+            classifier of MMPretrain, whose logits are then the output and
+            what its backbone returns are the features. It is left as it is.
+        input_shape (Sequence[int]): ``(C, H, W)`` of one image.
+
+    Returns:
+        Program: Each operation is named after the layer it comes from.
+
+    Raises:
+        LoweringError: If the forward cannot be traced, a layer or function is
+            not known, is used in a way that is not, or holds NaN or infinity.
+            The message names the place and, for what is not known, all that
+            is.
+    """
+    return lower_traced(model, input_shape).program
+
+
+def lower_traced(model: nn.Module, input_shape: Sequence[int]) -> Lowered:
+    """As :func:`lower`, with what the program was made from."""
+    module = trace(model, lambda layer: find_layer(layer) is not None)
+    draft = Draft(tuple(input_shape))
+    env: Dict[fx.Node, Any] = {}
+    for node in module.graph.nodes:
+        args, kwargs = fx.node.map_arg((node.args, node.kwargs), env.get)
+        if node.op == 'output':
+            draft.outputs = [x.name for x in _outputs(args[0])]
+            continue
+        draft.node = node
+        env[node] = _lower_node(draft, module, node, args, kwargs)
+        for ref in _refs(env[node]):
+            draft.nodes.setdefault(ref.name, node)
+    draft.nodes.pop(INPUT, None)
+    fold(draft)
+    try:
+        return Lowered(draft.finish(), module, draft.nodes, draft.origins)
+    except ProgramError as error:
+        raise LoweringError(str(error)) from error
+
+
+def _lower_node(draft: Draft, module: fx.GraphModule, node: fx.Node, args,
+                kwargs):
+    """What a node gives: Refs, plain values or structures of them."""
+    if node.op == 'placeholder':
+        return draft.ref(INPUT)
+    if node.op == 'get_attr':
+        return _get(module, node.target)
+    if node.op == 'call_function' and _is_constant((args, kwargs)):
+        return node.target(*args, **kwargs)
+    row, layer = _find_row(module, node)
+    around = module_of(node)
+    if layer is None:
+        name = getattr(node.target, '__name__', node.target)
+        path = f'{around}.{name}' if around else name
+        args = (Site(draft, path), *args)
+    else:
+        args = (Site(draft, around), layer, *args)
+    try:
+        inspect.signature(row).bind(*args, **kwargs)
+    except TypeError as error:
+        raise LoweringError(
+            f'{_describe(module, node)} is called in a way that is not known: '
+            f'{error}.') from error
+    try:
+        return row(*args, **kwargs)
+    except ProgramError as error:
+        raise LoweringError(str(error)) from error
+
+
+def _find_row(module: fx.GraphModule, node: fx.Node):
+    """The row of a node and, if it calls one, the layer."""
+    layer, row = None, FUNCTIONS.get(node.target)
+    if node.op == 'call_module':
+        layer = module.get_submodule(node.target)
+        row = find_layer(layer)
+    if row is None:
+        raise LoweringError(f'{_describe(module, node)} is not known. '
+                            f'{known()} mmreact.export.lowers adds a row.')
+    return row, layer
+
+
+def _describe(module: fx.GraphModule, node: fx.Node) -> str:
+    """A node for messages: what it calls, and where."""
+    if node.op == 'call_module':
+        layer = type(module.get_submodule(node.target)).__name__
+        return f'The layer {node.target!r} ({layer}, node {node.name!r})'
+    target = node.target
+    if not isinstance(target, str):
+        target = f'{target.__module__}.{target.__name__}'
+    kind = 'method' if node.op == 'call_method' else 'function'
+    return (f'The {kind} {target} in the module {module_of(node)!r} (node '
+            f'{node.name!r})')
+
+
+def _get(module: nn.Module, path: str) -> Any:
+    for name in path.split('.'):
+        module = getattr(module, name)
+    return module
+
+
+def _is_constant(value) -> bool:
+    """Whether a structure holds nothing that depends on the input."""
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, (tuple, list)):
+        return all(map(_is_constant, value))
+    return not isinstance(value, (Ref, Size))
+
+
+def _refs(value):
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for x in value:
+            yield from _refs(x)
+
+
+def _outputs(result) -> List[Ref]:
+    """The output, then the features, of what a forward returns.
+
+    That is a tensor, a tuple of feature maps with the output as the last, or
+    what :func:`.tracing.trace` makes classifiers return.
+    """
+    if isinstance(result, Ref):
+        return [result]
+    outputs = features = result
+    if isinstance(result, dict) and set(result) == {'output', 'features'}:
+        outputs, features = result['output'], result['features']
+    outputs = list(_refs(outputs))
+    if not outputs:
+        raise LoweringError('The forward returns no tensors, or in another '
+                            'structure than a tuple.')
+    return [outputs[-1], *_refs(features)]

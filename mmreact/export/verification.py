@@ -1,0 +1,339 @@
+"""Compare a packed program with the model that it was lowered from.
+
+Layer by layer, with equal inputs: each operation gets what the torch model
+(float32) feeds to its layers. The truth is what these layers, BN and all, give
+in float64 for that input.
+
+- Accumulators of 1-bit layers are integers and must be equal.
+- Real results may differ by :data:`TOLERANCE` times the sum of the magnitudes
+  of all terms (a scale and a shift that cancel each other leave their
+  rounding behind).
+- Signs must be those of the float64 layers, but where the input is next to the
+  threshold among the numbers of float32. Signs of the torch model that are
+  others are counted: there its own rounding crossed the threshold.
+
+Then both run freely, and predictions are compared. A difference there is
+explained by the first layer with other signs, and how near to the threshold
+these were.
+"""
+from dataclasses import replace
+from typing import Any, Dict, Iterable, Iterator, Union
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from ..layers import BinaryConv2d, BinaryLinear
+from ..packed import ops
+from ..packed.bits import pack
+from ..packed.program import INPUT, Program
+from ..packed.reference import ReferenceBackend, run_operation
+from .draft import LoweringError
+from .lowering import Lowered, lower_traced
+from .replay import Replay
+from .report import Difference, LayerCheck, VerifyReport
+
+#: Of a real result, relative to the sum of the magnitudes of its terms.
+TOLERANCE = 2.**-21
+#: The same where weights are stored in float16.
+HALF_TOLERANCE = 2.**-11
+#: The same for the sums in float32 of another backend than the reference.
+BACKEND_TOLERANCE = 2.**-18
+#: Where free-running signs may differ: distance from the threshold relative
+#: to the largest input; with float32 and with float16 weights.
+NEAR, HALF_NEAR = 2.**-12, 2.**-7
+
+
+def verify(model: nn.Module,
+           packed: Any,
+           images: Union[Tensor, np.ndarray, Iterable],
+           backend: Any = None,
+           batch_size: int = 16) -> VerifyReport:
+    """Verify a packed program against the torch model: see this module's head.
+
+    Args:
+        model (nn.Module): The model that it was lowered from. It is left as
+            it is.
+        packed (Program | PackedFile | PackedModel): What was lowered from it.
+        images (Tensor | ndarray | Iterable): ``(N, C, H, W)``, normalised, or
+            an iterable of such batches.
+        backend (optional): Runs the program freely, and is compared with the
+            reference layer by layer. Defaults to the reference.
+        batch_size (int): Of an array of images.
+
+    Raises:
+        LoweringError: If the program is not one of this model.
+    """
+    program = getattr(packed, 'program', packed)
+    lowered = lower_traced(model, program.input_shape)
+    _check_same(program, lowered.program)
+    backend = backend or ReferenceBackend(program)
+    comparison = _Comparison(program, lowered, backend)
+    for batch in _batches(images, batch_size):
+        comparison.add(np.ascontiguousarray(batch, np.float32))
+    return comparison.report
+
+
+def _batches(images, size: int) -> Iterator[np.ndarray]:
+    if not hasattr(images, 'shape'):
+        for batch in images:
+            yield np.asarray(batch)
+        return
+    images = np.asarray(images)
+    for i in range(0, len(images), size):
+        yield images[i:i + size]
+
+
+def _check_same(program: Program, own: Program) -> None:
+    """Require the operations that the model is lowered to."""
+    ours, theirs = ([(type(op), op.name, op.inputs)
+                     for op in p.operations] + [(p.output, p.features)]
+                    for p in (own, program))
+    for a, b in zip(ours, theirs):
+        if a != b:
+            raise LoweringError(
+                f'This program was not lowered from this model: it has {b} '
+                f'where the model gives {a}.')
+    if len(ours) != len(theirs):
+        raise LoweringError(
+            f'This program was not lowered from this model: it has '
+            f'{len(theirs) - 1} operations, the model gives {len(ours) - 1}.')
+
+
+class _Comparison:
+    """Collects the report, batch by batch."""
+
+    def __init__(self, program: Program, lowered: Lowered, backend):
+        self.program, self.lowered, self.backend = program, lowered, backend
+        self.operations = {op.name: op for op in program.operations}
+        self.kinds = {
+            name: value.kind
+            for name, value in program.infer(program.input_shape).items()
+        }
+        self.float32 = Replay(lowered, torch.float32)
+        self.float64 = Replay(lowered, torch.float64)
+        self.layers = {
+            op.name: LayerCheck(op.name, ops.kind_of(type(op)))
+            for op in program.operations
+        }
+        self.report = VerifyReport(list(self.layers.values()), backend.name)
+        self.half = any(map(_is_half, program.operations))
+
+    def add(self, x: np.ndarray) -> None:
+        """Compare on one batch."""
+        values = self.float32.run_all(torch.from_numpy(x))
+        # What torch gives, for each operation that stands for a node of it.
+        given = {INPUT: x}
+        for name, node in self.lowered.nodes.items():
+            dtype = np.int8 if self.kinds[name] == 'sign' else np.float32
+            given[name] = values[node].numpy().astype(dtype)
+        sizes = {n: v for n, v in values.items() if _is_plain(v)}
+        for name in given:
+            if name != INPUT:
+                self._compare(self.operations[name], given, sizes)
+        for op in self.operations.values():
+            if all(source in given for source in op.inputs):
+                self._compare_accumulators(op, given)
+        if not isinstance(self.backend, ReferenceBackend):
+            self._compare_backend(x)
+        self._compare_free(x, given)
+
+    def _compare(self, op: ops.Operation, given, sizes) -> None:
+        """A layer in torch's float64 and packed, with torch's inputs."""
+        check = self.layers[op.name]
+        inputs = self._sources(op, given)
+        known = dict(sizes)
+        for name in inputs:
+            known[self._node(name)] = torch.from_numpy(given[name])
+        truth = self.float64.evaluate(self.lowered.nodes[op.name],
+                                      known).numpy()
+        result = self._run(op, {name: given[name] for name in inputs})
+        check.values += result.size
+        if self.kinds[op.name] == 'real':
+            size = self._magnitude(
+                op, {name: np.abs(given[name])
+                     for name in inputs})
+            tolerance = HALF_TOLERANCE if _is_half(op) else TOLERANCE
+            check.error = max(check.error,
+                              _in_tolerances(result - truth, tolerance * size))
+            return
+        wrong = result != truth
+        others = result != given[op.name]
+        if isinstance(op, ops.Sign):
+            # An input that the rounding of thresholds put on the other side.
+            x = given[op.inputs[0]]
+            threshold = _column(op.threshold, x)
+            distance = np.abs(x - threshold)
+            wrong &= ~(distance <= np.spacing(np.abs(threshold)))
+            check.distance = max(check.distance, _largest(distance, others, x))
+        check.wrong += int(wrong.sum())
+        check.signs += int(others.sum())
+
+    def _node(self, name: str) -> fx.Node:
+        if name == INPUT:
+            return next(iter(self.float32.graph.nodes))
+        return self.lowered.nodes[name]
+
+    def _sources(self, op: ops.Operation, given) -> set:
+        """The nearest values in front of an operation that torch has too."""
+        found = set()
+        for name in op.inputs:
+            found |= {name} if name in given else self._sources(
+                self.operations[name], given)
+        return found
+
+    def _run(self, op: ops.Operation, known: Dict[str, np.ndarray]):
+        """An operation, and those before it that are not known."""
+        inputs = [
+            known[name] if name in known else self._run(
+                self.operations[name], known) for name in op.inputs
+        ]
+        return run_operation(op, *inputs)
+
+    def _magnitude(self, op: ops.Operation, known: Dict[str, np.ndarray]):
+        """The same with the magnitudes of all terms."""
+        inputs = [
+            known[name] if name in known else self._magnitude(
+                self.operations[name], known) for name in op.inputs
+        ]
+        return magnitude(op, *inputs)
+
+    def _compare_accumulators(self, op: ops.Operation, given) -> None:
+        """The integers of a 1-bit layer, from the latent weights."""
+        if not isinstance(op, (ops.BinaryConv2d, ops.BinaryLinear)) or (
+                self.kinds[op.inputs[0]] != 'sign'):
+            return
+        check, x = self.layers[op.name], given[op.inputs[0]]
+        ones = np.ones_like(op.scale)
+        packed = run_operation(replace(op, scale=ones, shift=0 * ones), x)
+        layer = self.lowered.module.get_submodule(
+            self.lowered.origins[op.name].target)
+        truth = accumulate(layer, torch.from_numpy(x)).numpy()
+        check.accumulators = (check.accumulators or 0) + int(
+            (packed != truth).sum())
+
+    def _compare_backend(self, x: np.ndarray) -> None:
+        """A backend's operations on its own inputs, and the reference's."""
+        own = dict(self.backend.run(x, list(self.operations)), **{INPUT: x})
+        for op in self.operations.values():
+            check = self.layers[op.name]
+            inputs = [own[name] for name in op.inputs]
+            result, truth = own[op.name], run_operation(op, *inputs)
+            if self.kinds[op.name] == 'sign':
+                check.backend_wrong += int((result != truth).sum())
+                continue
+            size = magnitude(op, *map(np.abs, inputs))
+            check.backend_error = max(
+                check.backend_error,
+                _in_tolerances(
+                    result.astype(np.float64) - truth,
+                    BACKEND_TOLERANCE * size))
+
+    def _compare_free(self, x: np.ndarray, given) -> None:
+        """Predictions, and where signs first differ."""
+        signs = [
+            op for op in self.operations.values()
+            if isinstance(op, ops.Sign) and op.name in given
+        ]
+        output = self.program.output
+        names = {output, *(op.name for op in signs)}
+        names |= {op.inputs[0] for op in signs} - {INPUT}
+        own = dict(self.backend.run(x, sorted(names)), **{INPUT: x})
+        ours, theirs = given[output], own[output]
+        difference = np.abs(ours - theirs)
+        report = self.report
+        report.largest_logit_difference = max(report.largest_logit_difference,
+                                              float(difference.max()))
+        predictions = [y.reshape(len(x), -1).argmax(1) for y in (ours, theirs)]
+        for i in np.flatnonzero(predictions[0] != predictions[1]):
+            report.differences.append(
+                Difference(report.images + int(i), int(predictions[0][i]),
+                           int(predictions[1][i]),
+                           *self._explain(i, signs, given, own)))
+        report.images += len(x)
+
+    def _explain(self, i: int, signs, given, own):
+        """Layer, number of signs, distance, and whether that is rounding."""
+        near = HALF_NEAR if self.half else NEAR
+        for op in signs:
+            others = given[op.name][i:i + 1] != own[op.name][i:i + 1]
+            if others.any():
+                x = own[op.inputs[0]][i:i + 1]
+                distance = _largest(
+                    np.abs(x - _column(op.threshold, x)), others, x)
+                return op.name, int(others.sum()), distance, distance <= near
+        ours, theirs = (y[self.program.output][i] for y in (given, own))
+        distance = float(np.abs(ours - theirs).max() / np.abs(ours).max())
+        return None, 0, distance, distance <= near
+
+
+def accumulate(layer: nn.Module, x: Tensor) -> Tensor:
+    """What a 1-bit layer counts: its input times the signs of its weights.
+
+    Args:
+        layer (BinaryConv2d | BinaryLinear): Holds latent weights.
+        x (Tensor): +1 and -1.
+    """
+    weight = torch.where(layer.weight.detach() > 0, 1., -1.).double()
+    if isinstance(layer, BinaryLinear):
+        return F.linear(x.double(), weight)
+    assert isinstance(layer, BinaryConv2d)
+    return F.conv2d(x.double(), weight, None, layer.stride, layer.padding,
+                    layer.dilation, layer.groups)
+
+
+def magnitude(op: ops.Operation, *inputs: np.ndarray) -> np.ndarray:
+    """The sum of the magnitudes of an operation's terms.
+
+    Args:
+        inputs (ndarray): Magnitudes of the inputs.
+    """
+    constants = {
+        name: np.abs(value)
+        for name, value in op.tensors().items() if value.dtype.kind == 'f'
+    }
+    if isinstance(op, (ops.BinaryConv2d, ops.BinaryLinear)):
+        channels = op.in_channels // getattr(op, 'groups', 1)
+        ones = np.ones((*op.weight.shape[:-1], channels))
+        constants['weight'] = pack(ones)
+    elif isinstance(op, ops.RPReLU):
+        gamma, beta, zeta = (_column(v, inputs[0]) for v in constants.values())
+        return (inputs[0] + gamma) * np.maximum(beta, 1) + zeta
+    elif _is_half(op):
+        # Numbers below 2^-14 keep an absolute precision only.
+        constants['weight'] = constants['weight'] + np.float32(2.**-13)
+    return run_operation(replace(op, **constants), *inputs)
+
+
+def _is_half(op: ops.Operation) -> bool:
+    """Whether real weights went through float16."""
+    if not isinstance(op, (ops.Conv2d, ops.Linear)):
+        return False
+    with np.errstate(over='ignore'):
+        return bool((op.weight == op.weight.astype(np.float16)).all())
+
+
+def _is_plain(value) -> bool:
+    """Sizes: what a graph knows of shapes."""
+    return isinstance(value, (int, torch.Size))
+
+
+def _in_tolerances(error: np.ndarray, tolerance: np.ndarray) -> float:
+    """The largest error in units of what is allowed; 0 of 0 is none."""
+    error = np.abs(error)
+    if not np.isfinite(error).all():
+        return float('inf')
+    allowed = np.maximum(tolerance, np.finfo(np.float32).tiny)
+    return float((error / allowed).max(initial=0.))
+
+
+def _column(values: np.ndarray, like: np.ndarray) -> np.ndarray:
+    return values.reshape(-1, *[1] * (like.ndim - 2))
+
+
+def _largest(distance: np.ndarray, where: np.ndarray, x: np.ndarray) -> float:
+    """The largest distance at some places, relative to the largest input."""
+    if not where.any():
+        return 0.
+    return float(distance[where].max() / np.abs(x).max())
