@@ -93,8 +93,7 @@ class Draft:
                 self.nodes.pop(first, None)
             self.values[first] = self.values[second]
         self.operations[op.name] = op
-        for table in (self.operations, self.nodes, self.origins, self.values):
-            table.pop(gone, None)
+        self._drop(gone)
 
     def _rename(self, old: str, new: str) -> None:
         self.outputs = [new if x == old else x for x in self.outputs]
@@ -111,6 +110,18 @@ class Draft:
         return self.operations.get(source) if taken.count(
             source) == 1 else None
 
+    def prune(self) -> None:
+        """Drop the operations that no output needs."""
+        needed = set(self.outputs)
+        for name, op in reversed(self.operations.items()):
+            needed |= set(op.inputs) if name in needed else set()
+        for name in [x for x in self.operations if x not in needed]:
+            self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        for table in (self.operations, self.nodes, self.origins, self.values):
+            table.pop(name, None)
+
     def finish(self) -> Program:
         """Round all constants to float32, once.
 
@@ -125,10 +136,11 @@ class Draft:
 def _rounded(op: ops.Operation) -> ops.Operation:
     if isinstance(op, ops.Sign):
         return replace(op, threshold=round_threshold(op.threshold, op.flip))
-    constants = {
-        name: value.astype(np.float32)
-        for name, value in op.tensors().items() if value.dtype.kind == 'f'
-    }
+    with np.errstate(over='ignore'):
+        constants = {
+            name: value.astype(np.float32)
+            for name, value in op.tensors().items() if value.dtype.kind == 'f'
+        }
     for name, value in constants.items():
         if not np.isfinite(value).all():
             raise LoweringError(f'The {name} of {op.name!r}, with what is '
@@ -151,6 +163,7 @@ def round_threshold(threshold: np.ndarray, flip: np.ndarray) -> np.ndarray:
     with np.errstate(over='ignore', invalid='ignore'):
         near = threshold.astype(np.float32)
         exact = np.abs(near - threshold) <= 2.**-50 * np.abs(threshold)
-    away = np.where(flip == 1, near < threshold, near > threshold) & ~exact
-    to = np.where(flip == 1, np.inf, -np.inf).astype(np.float32)
-    return np.where(away, np.nextafter(near, to), near)
+        to = np.where(flip == 1, np.inf, -np.inf).astype(np.float32)
+        beside = np.nextafter(near, to)
+    wrong = np.where(flip == 1, near < threshold, near > threshold)
+    return np.where(wrong & ~exact, beside, near)

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.modules.utils import _pair
 
 from ..functional import get_weight_binarizer
-from ..layers import BinaryConv2d, BinaryLinear, RPReLU, RSign
+from ..layers import BinaryConv2d, BinaryLinear, LearnedScale, RPReLU, RSign
 from ..packed import ops
 from ..packed.bits import pack
 from .draft import Ref
@@ -134,6 +134,14 @@ def rsign(site: Site, layer: RSign, x: Ref) -> Ref:
     site.require(layer.binarizer == 'real',
                  f'the activation binarizer {layer.binarizer!r} is not known')
     return x
+
+
+@lowers(LearnedScale)
+def learned_scale(site: Site, layer: LearnedScale, x: Ref) -> Ref:
+    # The channels' factors apart: they may go into what is before them.
+    x = site.affine(x, site.array(layer.alpha), part='channels')
+    rows, columns = site.array(layer.beta), site.array(layer.gamma)
+    return site.add(ops.Scale, x, factor=np.outer(rows, columns)[None])
 
 
 @lowers(RPReLU)

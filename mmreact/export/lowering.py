@@ -77,9 +77,10 @@ def lower_traced(model: nn.Module, input_shape: Sequence[int]) -> Lowered:
             continue
         draft.node = node
         env[node] = _lower_node(draft, module, node, args, kwargs)
-        for ref in _refs(env[node]):
-            draft.nodes.setdefault(ref.name, node)
+        if isinstance(env[node], Ref):
+            draft.nodes.setdefault(env[node].name, node)
     draft.nodes.pop(INPUT, None)
+    draft.prune()
     fold(draft)
     try:
         return Lowered(draft.finish(), module, draft.nodes, draft.origins)

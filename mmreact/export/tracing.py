@@ -46,6 +46,8 @@ def trace(model: nn.Module, leaves: Callable[[nn.Module],
             module.
     """
     model = deepcopy(model).cpu().eval()
+    if leaves(model):
+        model = nn.Sequential(model)
     cls = type(model)
     forward = _classify if _is_classifier(model) else (
         lambda self, x: cls.forward(self, x))
