@@ -19,8 +19,8 @@ WALLS = {
     'datasets': ({'compat', 'utils'}, set()),
     'models': ({'compat', 'functional', 'layers', 'utils'}, set()),
     'engine': ({
-        'analysis', 'compat', 'datasets', 'functional', 'layers', 'utils',
-        'version'
+        'analysis', 'compat', 'datasets', 'export', 'functional', 'layers',
+        'packed', 'utils', 'version'
     }, set()),
     'packed': ({'version'}, OPENMMLAB | {'torch', 'torchvision'}),
     'export': ({'functional', 'layers', 'packed', 'utils',

@@ -5,9 +5,11 @@ from .atomic_backend import AtomicLocalBackend
 from .hooks import (EstimatorScheduleHook, OPsCounterHook, ReproducibilityHook,
                     StrictLoadHook, WeightClipHook)
 from .optimizers import BinaryOptimWrapperConstructor, CPUAmpOptimWrapper
+from .packed_classifier import PackedClassifier
 
 __all__ = [
     'AtomicLocalBackend', 'BinaryOptimWrapperConstructor',
     'CPUAmpOptimWrapper', 'EstimatorScheduleHook', 'OPsCounterHook',
-    'ReproducibilityHook', 'StrictLoadHook', 'WeightClipHook'
+    'PackedClassifier', 'ReproducibilityHook', 'StrictLoadHook',
+    'WeightClipHook'
 ]

@@ -1,4 +1,4 @@
-"""Test a checkpoint."""
+"""Test a checkpoint or a packed file."""
 from pathlib import Path
 from typing import Dict, Optional, Union
 
@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from .. import compat
+from ..packed.file import load_packed
 from ..utils.checkpoint import check_file, is_url
 from .stages.checks import check_dataset, get_num_classes
 from .stages.train import start_distributed
@@ -45,10 +46,7 @@ def test_checkpoint(cfg: Config,
     if not is_url(checkpoint):
         check_file(checkpoint)
     start_distributed(launcher, cfg.get('env_cfg', {}).get('dist_cfg'))
-    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-    check_dataset(cfg.test_dataloader.dataset, get_num_classes(cfg.model))
     cfg.launcher = launcher
-    cfg.resume = False
     cfg.load_from = str(checkpoint)
     cfg.custom_hooks = [
         hook for hook in cfg.get('custom_hooks') or []
@@ -56,6 +54,60 @@ def test_checkpoint(cfg: Config,
     ] + [dict(type='StrictLoadHook')]
     if is_distributed() and not torch.cuda.is_available():
         cfg.setdefault('model_wrapper_cfg', compat.cpu_model_wrapper())
+    return _test(cfg, get_num_classes(cfg.model), out, out_item)
+
+
+def test_packed(cfg: Config,
+                file: Union[str, Path],
+                out: Optional[str] = None,
+                out_item: str = 'pred',
+                backend: str = 'auto',
+                threads: Optional[int] = None) -> Dict[str, float]:
+    """Evaluate a packed file on the config's test set, in one process.
+
+    The images come from the config's pipeline, as for a checkpoint.
+
+    Args:
+        cfg, out, out_item: See :func:`test_checkpoint`.
+        file (str | Path): Packed file.
+        backend (str): See :class:`mmreact.packed.PackedModel`.
+        threads (int, optional): How many the backend uses.
+
+    Returns:
+        dict[str, float]: Metrics, e.g. ``accuracy/top1`` in percent.
+
+    Raises:
+        PackedFileError: If the file is not in order.
+        BackendMissingError: If the named backend is not installed.
+        ValueError: If it has another number of classes than the config.
+        FileNotFoundError: If the data set is not there.
+    """
+    program = load_packed(file).program
+    classes = program.infer(program.input_shape)[program.output].shape[-1]
+    expected = get_num_classes(cfg.model)
+    if expected not in (None, classes):
+        raise ValueError(f'{file} has {classes} classes, the config '
+                         f'{expected}. Give the config that it was packed '
+                         'with.')
+    cfg.launcher = 'none'
+    cfg.load_from = None
+    cfg.custom_hooks = []
+    if cfg.model.get('data_preprocessor') is not None:
+        cfg.data_preprocessor = cfg.model.data_preprocessor
+    cfg.model = dict(
+        type='PackedClassifier',
+        file=str(file),
+        backend=backend,
+        threads=threads)
+    return _test(cfg, classes, out, out_item)
+
+
+def _test(cfg: Config, num_classes: Optional[int], out: Optional[str],
+          out_item: str) -> Dict[str, float]:
+    """Run the test loop and save what is asked for."""
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    check_dataset(cfg.test_dataloader.dataset, num_classes)
+    cfg.resume = False
     runner = Runner.from_cfg(cfg)
     if out and out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=out))

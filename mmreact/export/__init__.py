@@ -1,10 +1,11 @@
 """The bridge from torch to packed programs."""
 from .draft import LoweringError
 from .lowering import Lowered, lower, lower_traced
+from .preprocessing import read_preprocessing
 from .rows import lowers
 from .verification import VerifyReport, verify
 
 __all__ = [
     'Lowered', 'LoweringError', 'VerifyReport', 'lower', 'lower_traced',
-    'lowers', 'verify'
+    'lowers', 'read_preprocessing', 'verify'
 ]

@@ -1,0 +1,155 @@
+"""Make packed files of checkpoints, with what a config knows of images."""
+import hashlib
+from pathlib import Path
+from typing import Iterator, Optional, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import DATASETS, MODELS
+from torch import nn
+
+from ..export import lower, read_preprocessing
+from ..packed.file import PackedFile
+from ..packed.preprocessing import read_image
+from ..utils.checkpoint import (check_match, download, get_state_dict, is_url,
+                                load_checkpoint)
+from ..version import __version__
+from .stages.checks import check_dataset
+
+
+def load_model(cfg: Config, checkpoint: Union[str, Path]) -> nn.Module:
+    """Build a config's model with the weights of a checkpoint, for testing.
+
+    Raises:
+        CheckpointError: If it cannot be read or does not fit exactly.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    model = dict(cfg.model)
+    if cfg.get('data_preprocessor') is not None:  # as Runner does
+        model.setdefault('data_preprocessor', dict(cfg.data_preprocessor))
+    module = MODELS.build(model)
+    state_dict = get_state_dict(load_checkpoint(checkpoint))
+    check_match(module, state_dict, f'The checkpoint {checkpoint}')
+    module.load_state_dict(state_dict)
+    return module.eval()
+
+
+def pack(cfg: Config,
+         checkpoint: Union[str, Path],
+         model: Optional[nn.Module] = None,
+         size: Optional[Sequence[int]] = None,
+         preprocessing: bool = True) -> PackedFile:
+    """Lower a trained classifier and gather what goes into its file.
+
+    Args:
+        cfg (Config): With ``model``, ``data_preprocessor`` and
+            ``test_dataloader``.
+        checkpoint (str | Path): File or address.
+        model (nn.Module, optional): What :func:`load_model` gives for it.
+        size (Sequence[int], optional): Height and width of the images.
+            Defaults to what the test pipeline makes or, if it leaves them as
+            they are, to those of the first test image.
+        preprocessing (bool): Whether to take the test pipeline over.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be read or does not fit.
+        LoweringError: If the model, or the test pipeline, has parts that
+            packed files do not know.
+    """
+    model = model or load_model(cfg, checkpoint)
+    options = dict(
+        cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
+        or {})
+    mean, backbone = options.get('mean'), cfg.model.get('backbone') or {}
+    channels = len(mean) if mean else backbone.get('in_channels', 3)
+    dataset = cfg.test_dataloader.dataset
+    made = read_preprocessing(dataset.pipeline, options,
+                              channels) if preprocessing else None
+    size = size or (made and made.output_size) or _first_size(cfg)
+    program = lower(model, (channels, *size))
+    number = program.infer(program.input_shape)[program.output].shape[-1]
+    path = download(str(checkpoint)) if is_url(checkpoint) else checkpoint
+    source = dict(
+        config=str(cfg.filename or ''),
+        checkpoint=str(checkpoint),
+        checkpoint_sha256=hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+        mmreact=__version__)
+    return PackedFile(program, made, _class_names(cfg, path, number), source)
+
+
+def _first_size(cfg: Config) -> Tuple[int, int]:
+    image, *_ = next(_samples(cfg, 1))
+    return tuple(image.shape[-2:])
+
+
+def _class_names(cfg: Config, checkpoint, number: int) -> Tuple[str, ...]:
+    """The names that the checkpoint was trained with, else the data set's."""
+    meta = load_checkpoint(checkpoint).get('meta') or {}
+    own = getattr(
+        DATASETS.get(cfg.test_dataloader.dataset.type), 'METAINFO', None)
+    for known in (meta.get('dataset_meta'), own):
+        names = tuple(map(str, (known or {}).get('classes') or ()))
+        if len(names) == number:
+            return names
+    return ()
+
+
+def _samples(cfg: Config, number: int) -> Iterator[Tuple]:
+    """Yield ``(inputs, raw image)`` of the first test images.
+
+    ``inputs`` is what the pipeline makes, the raw image RGB or grey.
+    """
+    check_dataset(cfg.test_dataloader.dataset)
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    for i in range(min(number, len(dataset))):
+        info = dataset.get_data_info(i)
+        raw = read_image(info['img_path']) if 'img_path' in info else np.array(
+            info['img'])
+        yield dataset[i]['inputs'], raw
+
+
+def batches(cfg: Config,
+            model: nn.Module,
+            number: int,
+            packed: Optional[PackedFile] = None,
+            batch_size: int = 16) -> Iterator[np.ndarray]:
+    """Yield the first test images, as the model sees them.
+
+    Args:
+        cfg (Config): Whose test set and pipeline they are.
+        model (nn.Module): Its ``data_preprocessor`` normalises them.
+        number (int): How many.
+        packed (PackedFile, optional): If it has a preprocessing, that must
+            make the same numbers of the images.
+        batch_size (int): Images of a batch, ``(N, C, H, W)`` float32.
+
+    Raises:
+        ValueError: If the preprocessing makes other numbers.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    samples, done = [], 0
+    for sample in _samples(cfg, number):
+        samples.append(sample)
+        if len(samples) == batch_size:
+            yield _batch(model, samples, packed, done)
+            done, samples = done + len(samples), []
+    if samples:
+        yield _batch(model, samples, packed, done)
+
+
+def _batch(model: nn.Module, samples, packed, done: int) -> np.ndarray:
+    inputs, raw = zip(*samples)
+    with torch.no_grad():
+        x = model.data_preprocessor(dict(inputs=default_collate(inputs)))
+    x = x['inputs'].numpy()
+    if packed is not None and packed.preprocessing is not None:
+        for i, image in enumerate(raw):
+            own = packed.preprocessing(image)
+            if own.shape != x[i:i + 1].shape or (own != x[i:i + 1]).any():
+                raise ValueError(
+                    f'The preprocessing of the packed file does not make of '
+                    f'test image {done + i} what the test pipeline makes.')
+    return x

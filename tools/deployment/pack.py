@@ -1,0 +1,95 @@
+"""Pack a trained network: 1-bit weights as bits, all else folded."""
+import argparse
+import os
+import sys
+
+from mmengine.config import Config, DictAction
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(
+        description='Make a packed file of a checkpoint, which runs without '
+        'PyTorch')
+    parser.add_argument('config', help='config file path')
+    parser.add_argument('checkpoint', help='checkpoint file or address')
+    parser.add_argument(
+        '-o', '--out', required=True, help='packed file (.safetensors)')
+    parser.add_argument(
+        '--real',
+        choices=['fp32', 'fp16'],
+        default='fp32',
+        help='weights of layers that are not 1-bit, such as the first '
+        'convolution and the classifier (default: fp32)')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs=2,
+        metavar=('HEIGHT', 'WIDTH'),
+        help='of the images (default: what the test pipeline makes)')
+    parser.add_argument(
+        '--no-preprocessing',
+        action='store_true',
+        help='leave out what the test pipeline does with images')
+    parser.add_argument(
+        '--verify',
+        type=int,
+        default=0,
+        metavar='N',
+        help='compare the packed file with the checkpoint, layer by layer and '
+        'on whole, on the first N test images; it is written only if they '
+        'agree')
+    parser.add_argument('--data-root', help='root of the data set')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override settings of the config: key=value')
+    args = parser.parse_args()
+    if not args.out.endswith('.safetensors'):
+        parser.error(f'the packed file {args.out} must end with .safetensors')
+    return args
+
+
+def verify_file(cfg, model, path, number):
+    """Print how a packed file compares with the model; whether it is right."""
+    from mmengine.utils import track_iter_progress
+
+    from mmreact.engine.packing import batches
+    from mmreact.export import verify
+    from mmreact.packed import load_packed
+    packed, size = load_packed(path), 16
+    images = batches(cfg, model, number, packed, size)
+    report = verify(model, packed,
+                    track_iter_progress((images, -(-number // size))))
+    print(f'\n{report}')
+    return report.ok
+
+
+def main():
+    args = parse_args()
+    import mmreact.models  # noqa: F401, registers
+    from mmreact.engine.packing import load_model, pack
+    from mmreact.packed import save_packed
+    cfg = Config.fromfile(args.config)
+    if args.data_root:
+        cfg.test_dataloader.dataset.data_root = args.data_root
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    model = load_model(cfg, args.checkpoint)
+    packed = pack(cfg, args.checkpoint, model, args.shape,
+                  not args.no_preprocessing)
+    path = args.out.removesuffix('.safetensors') + '.unverified.safetensors'
+    size = save_packed(path, packed, args.real)
+    if args.verify and not verify_file(cfg, model, path, args.verify):
+        print(f'The packed file is left as {path}.')
+        return 1
+    os.replace(path, args.out)
+    whole = sum(v.numel() * v.element_size()
+                for v in model.state_dict().values())
+    print(f'{args.out}: {size:,} bytes; the weights of the checkpoint: '
+          f'{whole:,} bytes, {whole / size:.1f} times as many.')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
