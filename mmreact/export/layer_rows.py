@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn.modules.utils import _pair
 
 from ..functional import get_weight_binarizer
-from ..layers import BinaryConv2d, BinaryLinear, LearnedScale, RPReLU, RSign
+from ..layers import (ActivationScale, BinaryConv2d, BinaryLinear, ChannelMix,
+                      LearnedScale, RPReLU, RSign)
 from ..packed import ops
 from ..packed.bits import pack
 from .draft import Ref
@@ -142,6 +143,28 @@ def learned_scale(site: Site, layer: LearnedScale, x: Ref) -> Ref:
     x = site.affine(x, site.array(layer.alpha), part='channels')
     rows, columns = site.array(layer.beta), site.array(layer.gamma)
     return site.add(ops.Scale, x, factor=np.outer(rows, columns)[None])
+
+
+@lowers(ActivationScale)
+def activation_scale(site: Site, layer: ActivationScale, x: Ref) -> Ref:
+    magnitude = site.add(ops.Abs, x, part='abs')
+    mean = site.add(ops.ChannelMean, magnitude, part='mean')
+    height, width = layer.kernel_size
+    return site.add(
+        ops.Conv2d,
+        mean,
+        weight=np.full((1, 1, height, width), 1 / (height * width)),
+        bias=np.zeros(1),
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation)
+
+
+@lowers(ChannelMix)
+def channel_mix(site: Site, layer: ChannelMix, a: Ref, b: Ref) -> Ref:
+    scale = site.array(layer.scale)
+    return site.add(ops.Add, site.affine(a, scale, part='first'),
+                    site.affine(b, 1 - scale, part='second'))
 
 
 @lowers(RPReLU)

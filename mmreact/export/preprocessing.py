@@ -39,8 +39,9 @@ def read_preprocessing(pipeline: Sequence[dict],
         if name not in TRANSFORMS:
             raise LoweringError(
                 f'The transform {name!r} of the test pipeline has no '
-                f'counterpart in packed files. Known: {", ".join(TRANSFORMS)}. '
-                'Change the pipeline, or pack without preprocessing.')
+                'counterpart in packed files. Known: '
+                f'{", ".join(TRANSFORMS)}. Change the pipeline, or pack '
+                'without preprocessing.')
         TRANSFORMS[name](transform, found)
     order = found.pop('order')
     options = dict(data_preprocessor or {})

@@ -58,16 +58,24 @@ class Difference:
 
 @dataclass
 class VerifyReport:
-    """What :func:`verify` found."""
+    """What :func:`verify` found.
+
+    Attributes:
+        layers (list[LayerCheck]): On equal inputs.
+        backend (str): What ran the program freely.
+        images (int): Number of images.
+        equal_predictions (int): Images with the same class.
+        flipped (int): Images of which some sign differs, both running freely.
+        differences (list[Difference]): Images with another class.
+        largest_logit_difference (float): Over all images.
+    """
     layers: List[LayerCheck]
     backend: str
     images: int = 0
+    equal_predictions: int = 0
+    flipped: int = 0
     differences: List[Difference] = field(default_factory=list)
     largest_logit_difference: float = 0.
-
-    @property
-    def equal_predictions(self) -> int:
-        return self.images - len(self.differences)
 
     @property
     def failures(self) -> List[str]:
@@ -85,7 +93,7 @@ class VerifyReport:
         """A row a layer, what differs end to end, and the verdict."""
         width = max([len(layer.name) for layer in self.layers] + [9])
         lines = [
-            f'{"operation":<{width}}  {"kind":<18}{"values":>11}  '
+            f'{"operation":<{width}}  {"kind":<20}{"values":>11}  '
             f'{"accumulators":<12}  {"error":>6}  signs'
         ]
         lines += [self._row(layer, width) for layer in self.layers]
@@ -94,8 +102,8 @@ class VerifyReport:
             'many are not those of torch.')
         lines.append(
             f'{self.equal_predictions} of {self.images} predictions are equal '
-            f'({self.backend}); the logits differ by '
-            f'{self.largest_logit_difference:.3g} at most.')
+            f'({self.backend}); signs differ in {self.flipped} images, logits '
+            f'by {self.largest_logit_difference:.3g} at most.')
         lines += [self._explain(difference) for difference in self.differences]
         lines.append('Verified.' if self.
                      ok else f'NOT VERIFIED: {", ".join(self.failures)}.')
@@ -118,7 +126,7 @@ class VerifyReport:
         wrong = layer.wrong + layer.backend_wrong
         if wrong:
             signs += f', WRONG {wrong}'
-        return (f'{layer.name:<{width}}  {layer.kind:<18}{layer.values:>11,}  '
+        return (f'{layer.name:<{width}}  {layer.kind:<20}{layer.values:>11,}  '
                 f'{accumulators:<12}  {error:>6.2f}  {signs}').rstrip()
 
     @staticmethod

@@ -118,7 +118,8 @@ class _Comparison:
             for op in program.operations
         }
         self.report = VerifyReport(list(self.layers.values()), backend.name)
-        self.half = any(map(_is_half, program.operations))
+        half = any(map(_is_half, program.operations))
+        self.near = HALF_NEAR if half else NEAR
 
     def add(self, x: np.ndarray) -> None:
         """Compare on one batch."""
@@ -240,32 +241,39 @@ class _Comparison:
         names = {output, *(op.name for op in signs)}
         names |= {op.inputs[0] for op in signs} - {INPUT}
         own = dict(self.backend.run(x, sorted(names)), **{INPUT: x})
-        ours, theirs = given[output], own[output]
-        difference = np.abs(ours - theirs)
+        logits = [y.reshape(len(x), -1) for y in (given[output], own[output])]
+        predictions = [y.argmax(1) for y in logits]
+        other = predictions[0] != predictions[1]
+        flipped = np.zeros(len(x), bool)
+        for op in signs:
+            flips = given[op.name] != own[op.name]
+            flipped |= flips.reshape(len(x), -1).any(1)
         report = self.report
-        report.largest_logit_difference = max(report.largest_logit_difference,
-                                              float(difference.max()))
-        predictions = [y.reshape(len(x), -1).argmax(1) for y in (ours, theirs)]
-        for i in np.flatnonzero(predictions[0] != predictions[1]):
+        for i in np.flatnonzero(other):
             report.differences.append(
                 Difference(report.images + int(i), int(predictions[0][i]),
                            int(predictions[1][i]),
                            *self._explain(i, signs, given, own)))
         report.images += len(x)
+        report.equal_predictions += int((~other).sum())
+        report.flipped += int(flipped.sum())
+        report.largest_logit_difference = max(
+            report.largest_logit_difference,
+            float(np.abs(logits[0] - logits[1]).max()))
 
     def _explain(self, i: int, signs, given, own):
         """Layer, number of signs, distance, and whether that is rounding."""
-        near = HALF_NEAR if self.half else NEAR
         for op in signs:
             others = given[op.name][i:i + 1] != own[op.name][i:i + 1]
             if others.any():
                 x = own[op.inputs[0]][i:i + 1]
                 distance = _largest(
                     np.abs(x - _column(op.threshold, x)), others, x)
-                return op.name, int(others.sum()), distance, distance <= near
+                return op.name, int(
+                    others.sum()), distance, distance <= self.near
         ours, theirs = (y[self.program.output][i] for y in (given, own))
         distance = float(np.abs(ours - theirs).max() / np.abs(ours).max())
-        return None, 0, distance, distance <= near
+        return None, 0, distance, distance <= self.near
 
 
 def accumulate(layer: nn.Module, x: Tensor) -> Tensor:

@@ -23,8 +23,8 @@ SMALL = [
 ]
 #: Without those that differ from another one in the training only.
 LARGE = [
-    name for name in CONFIGS if 'in1k' in name and '-120e' not in name
-    and '-256e' not in name
+    name for name in CONFIGS
+    if 'in1k' in name and '-120e' not in name and '-256e' not in name
 ]
 
 
@@ -38,8 +38,8 @@ def input_shape(cfg):
     channels = len(cfg.data_preprocessor.mean)
     if cfg.train_dataloader.dataset.type in ('FashionMNIST', 'CIFAR10'):
         return channels, 32, 32
-    fixed = not cfg.model.get('neck') or (
-        cfg.model.backbone.get('scale') == 'learned')
+    fixed = not cfg.model.get('neck') or (cfg.model.backbone.get('scale')
+                                          == 'learned')
     return channels, *[224 if fixed else 64] * 2
 
 
@@ -102,8 +102,7 @@ ABLATIONS = [
 
 @pytest.mark.parametrize('options', ABLATIONS)
 def test_ablations(options, randomize, images):
-    cfg = Config.fromfile(
-        CONFIGS['reactnet-small_1xb128_fashion-mnist']).model
+    cfg = Config.fromfile(CONFIGS['reactnet-small_1xb128_fashion-mnist']).model
     cfg.backbone.update(options)
     if 'arch' in options:
         cfg.head.in_channels = options['arch'][-1][0]

@@ -14,8 +14,9 @@ import mmreact
 from mmreact.export import LoweringError, lower, lowers, verify
 from mmreact.export.rows import FUNCTIONS, LAYERS
 from mmreact.functional import WEIGHT_BINARIZERS
-from mmreact.layers import (BinaryConv2d, BinaryLinear, ChannelGate, LeakyClip,
-                            LearnedScale, RPReLU, RSign)
+from mmreact.layers import (ActivationScale, BinaryConv2d, BinaryLinear,
+                            ChannelGate, ChannelMix, LeakyClip, LearnedScale,
+                            RPReLU, RSign)
 from mmreact.packed import ops
 from mmreact.packed.bits import unpack
 from mmreact.packed.reference import ReferenceBackend
@@ -166,6 +167,11 @@ NETWORKS = dict(
     learned_scale=(nn.Sequential(
         RSign(4), BinaryConv2d(4, 3, 3), LearnedScale(3, (3, 4)),
         nn.PReLU(3)), (4, 5, 6)),
+    activation_scale=(Function(lambda x, conv, scale: conv(x) * scale(x),
+                               bconv(4, 3, (3, 2), stride=2, padding=1),
+                               ActivationScale((3, 2), 2, 1)), (4, 6, 7)),
+    channel_mix=(Function(lambda x, conv, mix: mix(x, conv(x)),
+                          bconv(4, 4, padding=1), ChannelMix(4)), (4, 5, 5)),
     leaky_clip=(nn.Sequential(LeakyClip(), bconv(3, 4)), (3, 5, 5)),
     rsign_plain=(nn.Sequential(
         RSign(3, learnable=False), BinaryConv2d(3, 4, 1)), (3, 5, 5)),
@@ -272,6 +278,8 @@ def test_networks(name, randomize, images):
 
 #: Operations in the midst of a layer, whose value torch does not show.
 MIDST = dict(
+    activation_scale={'layers.1.abs', 'layers.1.mean'},
+    channel_mix={'layers.1.first', 'layers.0.1'},
     learned_scale={'1'},
     rsign_tanh={'0.shift'},
     concat_mixed={'cat.real'},

@@ -210,7 +210,7 @@ def test_rounding_of_torch_is_counted_and_explained():
     assert (difference.layer, difference.signs) == ('1', 1)
     assert difference.explained and difference.distance < 1e-6
     assert 'Image 3: torch predicts 1, packed 0' in report.table()
-    assert report.equal_predictions == 2
+    assert report.equal_predictions == report.flipped == 2
 
 
 def test_a_far_difference_is_not_explained(model, program, x):

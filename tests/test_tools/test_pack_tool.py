@@ -1,0 +1,168 @@
+"""tools/deployment/pack.py and tools/test.py on its files, as a user runs."""
+import hashlib
+import json
+import pickle
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from mmreact.packed import PackedModel, load_packed
+from mmreact.packed import ops as packed_ops
+
+PACK = 'deployment/pack.py'
+
+
+@pytest.fixture(scope='module')
+def config(tiny_configs):
+    return tiny_configs / 'stage2.py'
+
+
+@pytest.fixture(scope='module')
+def checkpoint(trained):
+    return trained / 'epoch_2.pth'
+
+
+@pytest.fixture(scope='module')
+def packed(run_tool, config, checkpoint, tmp_path_factory):
+    """``(file, output of the tool)``, verified on 40 images."""
+    path = tmp_path_factory.mktemp('packed') / 'net.safetensors'
+    return path, run_tool(PACK, config, checkpoint, '-o', path, '--verify',
+                          40).stdout
+
+
+def test_what_is_printed(packed, checkpoint):
+    """Sizes, and a verification of all layers."""
+    path, out = packed
+    assert '\nVerified.\n' in out
+    assert '40 of 40 predictions are equal (reference)' in out
+    assert 'backbone.stages.0.0.conv1' in out
+    line = out.splitlines()[-1]
+    state = torch.load(checkpoint, weights_only=False)['state_dict']
+    whole = sum(v.numel() * v.element_size() for v in state.values())
+    size = path.stat().st_size
+    assert line.startswith(f'{path}: {size:,} bytes')
+    assert f'{whole:,} bytes, {whole / size:.1f} times' in line
+    assert whole / size > 5
+
+
+def test_what_is_in_the_file(packed, config, checkpoint):
+    path, _ = packed
+    file = load_packed(path)
+    assert file.program.input_shape == (1, 32, 32)
+    assert file.classes[0] == 'T-shirt/top' and len(file.classes) == 10
+    made = file.preprocessing
+    assert (made.crop, made.pad, made.channels) == ((28, 28), (2, 2, 2, 2),
+                                                    'gray')
+    assert (made.mean, made.std) == ((72.94, ), (90.02, ))
+    assert file.source['checkpoint'] == str(checkpoint)
+    assert file.source['checkpoint_sha256'] == hashlib.sha256(
+        checkpoint.read_bytes()).hexdigest()
+    assert file.source['config'] == str(config)
+    one_bit = [
+        op for op in file.program.operations
+        if isinstance(op, packed_ops.BinaryConv2d)
+    ]
+    assert len(one_bit) == 8  # three blocks, two of which double
+    assert [path.name for path in path.parent.iterdir()] == [path.name]
+
+
+def test_the_same_lines_as_for_a_checkpoint(run_tool, config, checkpoint,
+                                            packed, tmp_path):
+    """top-1 and top-5 of all test images; the accuracies agree."""
+    path, _ = packed
+    out = tmp_path / 'predictions.pkl'
+    results = {}
+    for source in (checkpoint, path):
+        result = run_tool('test.py', config, source, '--json', '--out', out,
+                          '--backend', 'reference', '--work-dir', tmp_path)
+        metrics = json.loads(result.stdout)
+        assert re.search(r'Epoch\(test\).*accuracy/top1: .*accuracy/top5: ',
+                         result.stderr)
+        assert metrics.pop('checkpoint') == str(source)
+        results[source] = metrics, pickle.loads(out.read_bytes())
+    (float_metrics, float_samples), (metrics, samples) = results.values()
+    assert metrics == float_metrics
+    assert len(samples) == len(float_samples) == 100
+    for a, b in zip(samples, float_samples):
+        assert a['gt_label'] == b['gt_label']
+        torch.testing.assert_close(
+            a['pred_score'], b['pred_score'], rtol=1e-3, atol=1e-3)
+    assert {key for key in samples[0]} == {key for key in float_samples[0]}
+
+
+def test_images_through_the_packed_model(packed, tiny_data, checkpoint):
+    """Raw 28x28 images: as the data loader's."""
+    path, _ = packed
+    raw = np.frombuffer((tiny_data / 't10k-images-idx3-ubyte').read_bytes(),
+                        np.uint8, offset=16)  # yapf: disable
+    images = raw.reshape(-1, 28, 28, 1)[:20]
+    model = PackedModel(path, 'reference')
+    x = (np.pad(images[..., 0],
+                ((0, 0), (2, 2),
+                 (2, 2))) - np.float32(72.94)) / np.float32(90.02)
+    assert (model(images) == model(x[:, None])).all()
+    assert model.predict(images[0])[0].names[0] in model.classes
+
+
+def test_half_precision_and_no_preprocessing(run_tool, config, checkpoint,
+                                             packed, tmp_path):
+    path = tmp_path / 'half.safetensors'
+    out = run_tool(PACK, config, checkpoint, '-o', path, '--real', 'fp16',
+                   '--no-preprocessing', '--verify', 20).stdout
+    assert '\nVerified.\n' in out
+    assert load_packed(path).preprocessing is None
+    smaller = packed[0].stat().st_size - path.stat().st_size
+    # Stem 1->16 and classifier 64->10; the preprocessing is some text.
+    assert smaller >= 2 * (16 * 9 + 640)
+
+
+def test_another_config_is_refused(run_tool, tiny_configs, checkpoint, packed,
+                                   tmp_path):
+    result = run_tool(
+        PACK,
+        tiny_configs / 'teacher.py',
+        checkpoint,
+        '-o',
+        tmp_path / 'x.safetensors',
+        check=False)
+    assert result.returncode and 'does not fit the model' in result.stderr
+    text = f'_base_ = {str(tiny_configs / "stage2.py")!r}\n'
+    other = tmp_path / 'other.py'
+    other.write_text(text + 'model = dict(head=dict(num_classes=7))\n')
+    result = run_tool(
+        'test.py', other, packed[0], '--work-dir', tmp_path, check=False)
+    assert result.returncode and '10 classes, the config 7' in result.stderr
+
+
+def test_an_unknown_transform_is_named(run_tool, config, checkpoint, tmp_path):
+    text = f'_base_ = {str(config)!r}\n'
+    text += ('test_dataloader = dict(dataset=dict(pipeline=[dict('
+             "type='Resize', scale=(32, 32)), dict(type='PackInputs')]))\n")
+    other = tmp_path / 'other.py'
+    other.write_text(text)
+    path = tmp_path / 'x.safetensors'
+    result = run_tool(PACK, other, checkpoint, '-o', path, check=False)
+    assert result.returncode and "The transform 'Resize'" in result.stderr
+    assert not path.exists()
+    run_tool(PACK, other, checkpoint, '-o', path, '--no-preprocessing')
+    assert load_packed(path).program.input_shape == (1, 32, 32)
+
+
+def test_a_file_that_is_not_packed(run_tool, config, tmp_path):
+    path = tmp_path / 'x.safetensors'
+    path.write_bytes(b'no')
+    result = run_tool('test.py', config, path, check=False, cwd=tmp_path)
+    assert result.returncode and str(path) in result.stderr
+    assert 'PackedFileError' in result.stderr
+
+
+def test_output_and_launcher_are_checked(run_tool, config, checkpoint, packed,
+                                         tmp_path):
+    result = run_tool(
+        PACK, config, checkpoint, '-o', tmp_path / 'x.bin', check=False)
+    assert result.returncode and 'must end with .safetensors' in result.stderr
+    result = run_tool(
+        'test.py', config, packed[0], '--launcher', 'pytorch', check=False)
+    assert result.returncode and 'in one process' in result.stderr
