@@ -18,9 +18,7 @@ CONFIGS = {
     for path in sorted((ROOT / 'configs').rglob('*.py'))
     if '_base_' not in path.parts
 }
-SMALL = [
-    name for name in CONFIGS if 'fashion-mnist' in name or 'cifar' in name
-]
+SMALL = [name for name in CONFIGS if 'fashion-mnist' in name]
 #: Without those that differ from another one in the training only.
 LARGE = [
     name for name in CONFIGS

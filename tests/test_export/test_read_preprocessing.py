@@ -78,9 +78,8 @@ CASES = [
            padding=2)], None, 3, dict(crop=(28, 28), pad=(2, 2, 2, 2))),
     ([dict(type='RandomCrop', crop_size=(32, 36),
            padding=(3, 1))], None, 3, dict(crop=(30, 30), pad=(3, 1, 3, 1))),
-    ([dict(type='RandomCrop', crop_size=32,
-           padding=[1, 2, 3,
-                    4])], None, 3, dict(crop=(26, 28), pad=(1, 2, 3, 4))),
+    ([dict(type='RandomCrop', crop_size=32, padding=(1, 2, 3, 4))], None, 3,
+     dict(crop=(26, 28), pad=(1, 2, 3, 4))),
     ([
         dict(type='CenterCrop', crop_size=28),
         dict(type='RandomCrop', crop_size=32, padding=2)

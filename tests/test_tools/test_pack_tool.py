@@ -3,13 +3,19 @@ import hashlib
 import json
 import pickle
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
-from mmreact.packed import PackedModel, load_packed
+import mmreact.models  # noqa: F401, registers
+from mmreact.engine import packing, testing
+from mmreact.export import LoweringError
+from mmreact.packed import PackedFileError, PackedModel, load_packed
 from mmreact.packed import ops as packed_ops
+from mmreact.utils.checkpoint import CheckpointError
 
 PACK = 'deployment/pack.py'
 
@@ -106,6 +112,7 @@ def test_images_through_the_packed_model(packed, tiny_data, checkpoint):
     assert model.predict(images[0])[0].names[0] in model.classes
 
 
+@pytest.mark.slow
 def test_half_precision_and_no_preprocessing(run_tool, config, checkpoint,
                                              packed, tmp_path):
     path = tmp_path / 'half.safetensors'
@@ -118,46 +125,7 @@ def test_half_precision_and_no_preprocessing(run_tool, config, checkpoint,
     assert smaller >= 2 * (16 * 9 + 640)
 
 
-def test_another_config_is_refused(run_tool, tiny_configs, checkpoint, packed,
-                                   tmp_path):
-    result = run_tool(
-        PACK,
-        tiny_configs / 'teacher.py',
-        checkpoint,
-        '-o',
-        tmp_path / 'x.safetensors',
-        check=False)
-    assert result.returncode and 'does not fit the model' in result.stderr
-    text = f'_base_ = {str(tiny_configs / "stage2.py")!r}\n'
-    other = tmp_path / 'other.py'
-    other.write_text(text + 'model = dict(head=dict(num_classes=7))\n')
-    result = run_tool(
-        'test.py', other, packed[0], '--work-dir', tmp_path, check=False)
-    assert result.returncode and '10 classes, the config 7' in result.stderr
-
-
-def test_an_unknown_transform_is_named(run_tool, config, checkpoint, tmp_path):
-    text = f'_base_ = {str(config)!r}\n'
-    text += ('test_dataloader = dict(dataset=dict(pipeline=[dict('
-             "type='Resize', scale=(32, 32)), dict(type='PackInputs')]))\n")
-    other = tmp_path / 'other.py'
-    other.write_text(text)
-    path = tmp_path / 'x.safetensors'
-    result = run_tool(PACK, other, checkpoint, '-o', path, check=False)
-    assert result.returncode and "The transform 'Resize'" in result.stderr
-    assert not path.exists()
-    run_tool(PACK, other, checkpoint, '-o', path, '--no-preprocessing')
-    assert load_packed(path).program.input_shape == (1, 32, 32)
-
-
-def test_a_file_that_is_not_packed(run_tool, config, tmp_path):
-    path = tmp_path / 'x.safetensors'
-    path.write_bytes(b'no')
-    result = run_tool('test.py', config, path, check=False, cwd=tmp_path)
-    assert result.returncode and str(path) in result.stderr
-    assert 'PackedFileError' in result.stderr
-
-
+@pytest.mark.slow
 def test_output_and_launcher_are_checked(run_tool, config, checkpoint, packed,
                                          tmp_path):
     result = run_tool(
@@ -166,3 +134,69 @@ def test_output_and_launcher_are_checked(run_tool, config, checkpoint, packed,
     result = run_tool(
         'test.py', config, packed[0], '--launcher', 'pytorch', check=False)
     assert result.returncode and 'in one process' in result.stderr
+
+
+def test_another_architecture_is_refused(tiny_configs, checkpoint):
+    cfg = Config.fromfile(tiny_configs / 'teacher.py')
+    with pytest.raises(CheckpointError, match='does not fit the model'):
+        packing.pack(cfg, checkpoint)
+
+
+def test_another_number_of_classes_is_refused(config, packed):
+    cfg = Config.fromfile(config)
+    cfg.model.head.num_classes = 7
+    with pytest.raises(ValueError, match='10 classes, the config 7'):
+        testing.test_packed(cfg, packed[0])
+
+
+def test_a_file_that_is_not_packed(config, tmp_path):
+    path = tmp_path / 'x.safetensors'
+    path.write_bytes(b'no')
+    with pytest.raises(PackedFileError, match=str(path)):
+        testing.test_packed(Config.fromfile(config), path)
+
+
+RESIZE = [dict(type='Resize', scale=(30, 34)), dict(type='PackInputs')]
+
+
+def test_an_unknown_transform_is_named(config, checkpoint):
+    cfg = Config.fromfile(config)
+    cfg.test_dataloader.dataset.pipeline = RESIZE
+    with pytest.raises(LoweringError, match="The transform 'Resize'"):
+        packing.pack(cfg, checkpoint)
+    file = packing.pack(cfg, checkpoint, preprocessing=False)
+    assert file.preprocessing is None
+    # The size of the first test image, or the one that is given.
+    assert file.program.input_shape == (1, 34, 30)
+    file = packing.pack(cfg, checkpoint, size=(40, 36), preprocessing=False)
+    assert file.program.input_shape == (1, 40, 36)
+
+
+def test_class_names_of_the_data_set(config, checkpoint, tmp_path):
+    """Where the checkpoint has none, and never a wrong number of them."""
+    state = torch.load(checkpoint, weights_only=False)['state_dict']
+    path = tmp_path / 'weights.pth'
+    torch.save(dict(state_dict=state), path)
+    cfg = Config.fromfile(config)
+    names = packing.pack(cfg, path).classes
+    assert len(names) == 10 and names[-1] == 'Ankle boot'
+    own = tuple(f'class {i}' for i in range(10))
+    meta = dict(dataset_meta=dict(classes=own))
+    torch.save(dict(state_dict=state, meta=meta), path)
+    assert packing.pack(cfg, path).classes == own
+    meta = dict(dataset_meta=dict(classes=own[:3]))
+    torch.save(dict(state_dict=state, meta=meta), path)
+    assert packing.pack(cfg, path).classes == names
+
+
+def test_batches_compare_the_preprocessing(config, checkpoint):
+    """A preprocessing that is not the pipeline's is found."""
+    cfg = Config.fromfile(config)
+    model = packing.load_model(cfg, checkpoint)
+    file = packing.pack(cfg, checkpoint, model)
+    shapes = [x.shape for x in packing.batches(cfg, model, 20, file)]
+    assert shapes == [(16, 1, 32, 32), (4, 1, 32, 32)]
+    file.preprocessing = replace(file.preprocessing, mean=(72.95, ))
+    with pytest.raises(ValueError, match='test image 0 what the test pipel'):
+        list(packing.batches(cfg, model, 20, file))
+    assert len(list(packing.batches(cfg, model, 1000))) == 7  # of 100 images
