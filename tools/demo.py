@@ -1,4 +1,4 @@
-"""Train and test a small ReActNet on real images, in a few minutes.
+"""Train, test and pack a small ReActNet on real images, in a few minutes.
 
 It runs the same commands as a user would, shows them, and ends with a table.
 Relative paths are those of the repository.
@@ -7,8 +7,10 @@ import argparse
 import json
 import os
 import re
+import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,6 +21,8 @@ QUICK = [
 ]
 # What of a training's output is progress; the rest is in its log file.
 PROGRESS = re.compile(r'^\[\d+/\d+\]|Epoch\(')
+# What of a verification is its result.
+VERIFIED = re.compile(r'predictions are equal|VERIFIED|^Verified')
 
 
 def parse_args():
@@ -132,6 +136,62 @@ def seconds(work_dir: Path, checkpoint: Path) -> float:
     return checkpoint.stat().st_mtime - start
 
 
+def images_a_second(networks: dict, images, rounds: int = 5) -> dict:
+    """Median speed of functions of one image, which take turns."""
+    speeds = {name: [] for name in networks}
+    for i in range(rounds + 1):
+        for name, network in networks.items():
+            start = time.perf_counter()
+            for image in images:
+                network(image)
+            speeds[name].append(len(images) / (time.perf_counter() - start))
+    # The first round is for warming up.
+    return {name: statistics.median(v[1:]) for name, v in speeds.items()}
+
+
+def pack(config: Path, checkpoint: Path, file: Path, number: int,
+         options: list) -> dict:
+    """Pack and verify a network, and test the file on all images."""
+    run('deployment/pack.py',
+        config,
+        checkpoint,
+        '-o',
+        file,
+        '--verify',
+        number,
+        *options,
+        show=lambda line: bool(VERIFIED.search(line)))
+    return run_json('test.py', config, file, '--threads', 1, '--work-dir',
+                    file.parent / 'test', *options)
+
+
+def compare(config: Path, checkpoint: Path, file: Path, number: int,
+            data_root: Path) -> list:
+    """Name, bytes and images a second of the float and the packed network."""
+    import torch
+    from mmengine.config import Config
+
+    import mmreact.engine  # noqa: F401, registers
+    from mmreact.engine.packing import batches, load_model
+    from mmreact.packed import PackedModel
+    torch.set_num_threads(1)
+    cfg = Config.fromfile(config)
+    cfg.test_dataloader.dataset.data_root = str(data_root)
+    model, packed = load_model(cfg, checkpoint), PackedModel(file, threads=1)
+
+    def run_float(image):
+        with torch.inference_mode():
+            return model(torch.from_numpy(image))
+
+    images = list(batches(cfg, model, number, batch_size=1))
+    speeds = images_a_second(dict(float=run_float, packed=packed), images)
+    state = model.state_dict().values()
+    return [('PyTorch', sum(v.numel() * v.element_size()
+                            for v in state), speeds['float']),
+            (f'packed, {packed.backend.name}', file.stat().st_size,
+             speeds['packed'])]
+
+
 def main():
     args = parse_args()
     os.chdir(ROOT)
@@ -167,6 +227,11 @@ def main():
               for key in ('bops', 'flops', 'ops', 'params', 'one_bit_params')),
             f'{seconds(planned.work_dir, checkpoint):.0f}'
         ])
+    file = args.work_dir / 'packed.safetensors'
+    # What the loop leaves is stage 2, the 1-bit network.
+    packed = pack(config, checkpoint, file, 32 if quick else 512, options)
+    compared = compare(config, checkpoint, file, 8 if quick else 100,
+                       args.data_root)
     curves = args.work_dir / 'curves.png'
     plot_curves(runs, curves)
 
@@ -180,6 +245,14 @@ def main():
         print(f'{row[0]:<9}' + ''.join(f'{cell:>13}' for cell in row[1:]))
     print('OPs = BOPs / 64 + FLOPs, for one image; the 1-bit parameters are '
           'among the parameters.')
+    print(f'\n{"stage 2":<20}{"bytes":>13}{"top-1 %":>13}{"images/s":>13}')
+    for (name, size, speed), tested in zip(compared, (metrics, packed)):
+        print(f'{name:<20}{size:>13,}{tested["accuracy/top1"]:>13.2f}'
+              f'{speed:>13.0f}')
+    print('Images one at a time on one thread, median of five turns each.')
+    if 'reference' in compared[1][0]:
+        print('The reference backend is there to be believed, not to be fast.')
+    print(f'packed   {file}')
     for name, work_dir in runs.items():
         print(f'{name:<9}checkpoints and logs: {work_dir}')
     print(f'curves   {curves}')

@@ -106,8 +106,31 @@ def test_commands_are_shown(first):
     commands = re.findall(r'^\$ python tools/(\S+)', first, re.MULTILINE)
     assert commands == [
         'dataset_converters/prepare_fashion_mnist.py', 'train.py',
-        *['test.py'] * 3
+        *['test.py'] * 3, 'deployment/pack.py', 'test.py'
     ]
+
+
+def test_packed_file(first, demo):
+    """Verified, tested on all images, and compared with the float network."""
+    _, work_dir = demo
+    assert '32 of 32 predictions are equal' in first and '\nVerified.' in first
+    lines = first.splitlines()
+    start = next(i for i, line in enumerate(lines) if 'images/s' in line)
+    assert lines[start].split() == [
+        'stage', '2', 'bytes', 'top-1', '%', 'images/s'
+    ]
+    names, numbers = zip(
+        *((line[:20].strip(),
+           [float(x.replace(',', '')) for x in line[20:].split()])
+          for line in lines[start + 1:start + 3]))
+    assert names[0] == 'PyTorch' and names[1].startswith('packed, ')
+    (size, top1, speed), (packed_size, packed_top1, packed_speed) = numbers
+    assert packed_size == (work_dir / 'packed.safetensors').stat().st_size
+    assert size > 4 * 57_450 and packed_size < size / 5
+    # At most 2 of 10,000 images are classified otherwise.
+    assert top1 == table(first)['stage 2']['top-1 %']
+    assert abs(top1 - packed_top1) < 0.021
+    assert speed > 0 and packed_speed > 0
 
 
 def test_curves(first, demo):
