@@ -3,9 +3,9 @@ from .draft import LoweringError
 from .lowering import Lowered, lower, lower_traced
 from .preprocessing import read_preprocessing
 from .rows import lowers
-from .verification import VerifyReport, verify
+from .verification import VerifyReport, default_batch_size, verify
 
 __all__ = [
-    'Lowered', 'LoweringError', 'VerifyReport', 'lower', 'lower_traced',
-    'lowers', 'read_preprocessing', 'verify'
+    'Lowered', 'LoweringError', 'VerifyReport', 'default_batch_size', 'lower',
+    'lower_traced', 'lowers', 'read_preprocessing', 'verify'
 ]

@@ -96,7 +96,9 @@ def cat(site: Site, tensors, dim: int = 0) -> Ref:
 @lowers(operator.add, torch.add, 'add')
 def add(site: Site, input, other, alpha=1) -> Ref:
     if alpha != 1:
-        other = multiply(site, other, alpha)
+        other = site.affine(
+            other, alpha, part='other') if isinstance(other,
+                                                      Ref) else alpha * other
     if isinstance(input, Ref) and isinstance(other, Ref):
         return site.add(ops.Add, input, other)
     x, value = (input, other) if isinstance(input, Ref) else (other, input)
@@ -128,8 +130,10 @@ def multiply(site: Site, input, other) -> Ref:
 
 @lowers(operator.truediv, torch.div, 'div')
 def divide(site: Site, input: Ref, other) -> Ref:
-    site.require(not isinstance(other, Ref), 'it divides by a tensor')
-    return multiply(site, input, 1. / other)
+    site.require(
+        isinstance(input, Ref) and isinstance(other, (Tensor, *Number)),
+        'known is the division by a constant')
+    return multiply(site, input, 1 / torch.as_tensor(other).double())
 
 
 def _aligned(site: Site, x: Ref, value) -> np.ndarray:

@@ -178,8 +178,8 @@ def rprelu(site: Site, layer: RPReLU, x: Ref) -> Ref:
 
 
 def _leaky(site: Site, x: Ref, slope) -> Ref:
-    slope = np.broadcast_to(np.asarray(slope, np.float64), (x.channels, ))
-    zeros = np.zeros(x.channels)
+    slope = site.per_channel(x, slope)
+    zeros = np.zeros(len(slope))
     return site.add(ops.RPReLU, x, gamma=zeros, beta=slope, zeta=zeros)
 
 

@@ -67,8 +67,12 @@ def lower(model: nn.Module, input_shape: Sequence[int]) -> Program:
 
 def lower_traced(model: nn.Module, input_shape: Sequence[int]) -> Lowered:
     """As :func:`lower`, with what the program was made from."""
+    input_shape = tuple(input_shape)
+    if len(input_shape) != 3 or not all(
+            type(n) is int and n > 0 for n in input_shape):
+        raise LoweringError(f'input_shape is {input_shape}, not (C, H, W).')
     module = trace(model, lambda layer: find_layer(layer) is not None)
-    draft = Draft(tuple(input_shape))
+    draft = Draft(input_shape)
     env: Dict[fx.Node, Any] = {}
     for node in module.graph.nodes:
         args, kwargs = fx.node.map_arg((node.args, node.kwargs), env.get)

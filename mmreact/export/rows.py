@@ -82,10 +82,13 @@ class Site:
 
     def affine(self, x: Ref, scale=1., shift=0., part: str = '') -> Ref:
         """Append ``scale x + shift``; numbers are for all channels."""
-        scale, shift = (
-            np.broadcast_to(np.asarray(v, np.float64), (x.channels, ))
-            for v in (scale, shift))
+        scale, shift = (self.per_channel(x, v) for v in (scale, shift))
         return self.add(ops.Affine, x, part=part, scale=scale, shift=shift)
+
+    def per_channel(self, x: Ref, values) -> np.ndarray:
+        """A row of constants; a single one is for all channels."""
+        values = np.asarray(values, np.float64).reshape(-1)
+        return np.repeat(values, x.channels) if len(values) == 1 else values
 
     def array(self, tensor: Optional[torch.Tensor], *default) -> np.ndarray:
         """A tensor in float64; for None the default's shape and value.

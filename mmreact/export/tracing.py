@@ -1,7 +1,7 @@
 """A model as a flat graph of layers and functions, by torch.fx.
 
-The layers that :mod:`.layers` knows and those of torch.nn stay whole; all
-other modules are traced through. The model itself is left as it is.
+The layers that have a row and those of torch.nn stay whole; all other modules
+are traced through. The model itself is left as it is.
 """
 import inspect
 import operator
@@ -9,15 +9,16 @@ from copy import deepcopy
 from typing import Callable, Dict
 
 import torch
+import torch.nn.functional as F
 from torch import fx, nn
 
 from .draft import LoweringError
 
 #: What gives another view of its first argument, not new numbers.
 VIEWS = {
-    'view', 'reshape', 'flatten', 'chunk', 'split', torch.flatten,
-    torch.reshape, torch.chunk, torch.split, operator.getitem, nn.Flatten,
-    nn.Identity, nn.Dropout, nn.Dropout2d
+    'view', 'reshape', 'flatten', 'chunk', 'split', 'contiguous', 'detach',
+    torch.flatten, torch.reshape, torch.chunk, torch.split, F.dropout,
+    operator.getitem, nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d
 }
 #: Operators that change their first argument -> those that do not.
 FUNCTIONAL = {
@@ -138,8 +139,11 @@ def _remove_in_place(module: fx.GraphModule) -> None:
         if node.op == 'call_method':
             node.target = node.target.rstrip('_')
         elif node.op == 'call_function':
+            if 'inplace' in _arguments(node):
+                named = list(_arguments(node).items())[1:]
+                node.args = (node.args[0], )
+                node.kwargs = {k: v for k, v in named if k != 'inplace'}
             node.target = _out_of_place(node.target)
-        node.kwargs = {k: v for k, v in node.kwargs.items() if k != 'inplace'}
     for layer in module.modules():
         if getattr(layer, 'inplace', False):
             layer.inplace = False
@@ -159,7 +163,7 @@ def _is_in_place(module: fx.GraphModule, node: fx.Node) -> bool:
 
 def _out_of_place(function: Callable) -> Callable:
     """``torch.relu_`` -> ``torch.relu``, ``operator.iadd`` -> ``add``."""
-    name = function.__name__
+    name = getattr(function, '__name__', '')
     if name.endswith('_') and getattr(torch, name, None) is function:
         return getattr(torch, name.rstrip('_'))
     return FUNCTIONAL.get(function, function)

@@ -16,8 +16,9 @@ Then both run freely, and predictions are compared. A difference there is
 explained by the first layer with other signs, and how near to the threshold
 these were.
 """
+from copy import deepcopy
 from dataclasses import replace
-from typing import Any, Dict, Iterable, Iterator, Union
+from typing import Any, Dict, Iterable, Iterator, Optional, Sequence, Union
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ def verify(model: nn.Module,
            packed: Any,
            images: Union[Tensor, np.ndarray, Iterable],
            backend: Any = None,
-           batch_size: int = 16) -> VerifyReport:
+           batch_size: Optional[int] = None) -> VerifyReport:
     """Verify a packed program against the torch model: see this module's head.
 
     Args:
@@ -60,27 +61,46 @@ def verify(model: nn.Module,
             an iterable of such batches.
         backend (optional): Runs the program freely, and is compared with the
             reference layer by layer. Defaults to the reference.
-        batch_size (int): Of an array of images.
+        batch_size (int, optional): Of an array of images; by default as many
+            as have the pixels of 16 of 32x32. All layers' results are kept.
 
     Raises:
-        LoweringError: If the program is not one of this model.
+        LoweringError: If the program is not one of this model, or if tracing
+            gives another network than the model is.
     """
     program = getattr(packed, 'program', packed)
     lowered = lower_traced(model, program.input_shape)
     _check_same(program, lowered.program)
     backend = backend or ReferenceBackend(program)
     comparison = _Comparison(program, lowered, backend)
+    whole = deepcopy(model).cpu().float().eval()
     for batch in _batches(images, batch_size):
-        comparison.add(np.ascontiguousarray(batch, np.float32))
+        x = np.ascontiguousarray(batch, np.float32)
+        comparison.add(x, _run_whole(whole, x))
     return comparison.report
 
 
-def _batches(images, size: int) -> Iterator[np.ndarray]:
+def default_batch_size(shape: Sequence[int]) -> int:
+    """Images ``(..., H, W)`` that have the pixels of 16 of 32x32."""
+    return max(1, 2**14 // (shape[-2] * shape[-1]))
+
+
+@torch.no_grad()
+def _run_whole(model: nn.Module, x: np.ndarray) -> np.ndarray:
+    """What the model itself gives, without any tracing."""
+    result = model(torch.from_numpy(x))
+    while not isinstance(result, Tensor):
+        result = result[-1]
+    return result.numpy()
+
+
+def _batches(images, size: Optional[int]) -> Iterator[np.ndarray]:
     if not hasattr(images, 'shape'):
         for batch in images:
             yield np.asarray(batch)
         return
     images = np.asarray(images)
+    size = size or default_batch_size(images.shape)
     for i in range(0, len(images), size):
         yield images[i:i + size]
 
@@ -121,15 +141,22 @@ class _Comparison:
         half = any(map(_is_half, program.operations))
         self.near = HALF_NEAR if half else NEAR
 
-    def add(self, x: np.ndarray) -> None:
-        """Compare on one batch."""
+    def add(self, x: np.ndarray, whole: np.ndarray) -> None:
+        """Compare on one batch, for which the model gives ``whole``."""
         values = self.float32.run_all(torch.from_numpy(x))
         # What torch gives, for each operation that stands for a node of it.
         given = {INPUT: x}
         for name, node in self.lowered.nodes.items():
             dtype = np.int8 if self.kinds[name] == 'sign' else np.float32
-            given[name] = values[node].numpy().astype(dtype)
+            given[name] = values[node].numpy().astype(dtype, copy=False)
         sizes = {n: v for n, v in values.items() if _is_plain(v)}
+        del values  # what no operation gives is not needed any more
+        output = given[self.program.output]
+        if not np.allclose(output, whole, 1e-3, 1e-3 * np.abs(whole).max()):
+            raise LoweringError(
+                'The trace of the model computes something else than the '
+                'model: its forward keeps a state, changes tensors in place '
+                'or depends on more than its input.')
         for name in given:
             if name != INPUT:
                 self._compare(self.operations[name], given, sizes)

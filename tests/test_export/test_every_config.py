@@ -8,6 +8,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
 import mmreact.models  # noqa: F401, registers
+from mmreact.engine.stages.checks import get_num_classes
 from mmreact.export import lower, verify
 from mmreact.packed import ops
 from mmreact.packed.reference import ReferenceBackend
@@ -41,7 +42,7 @@ def input_shape(cfg):
     return channels, *[224 if fixed else 64] * 2
 
 
-def check(model, shape, images, number=2):
+def check(model, shape, classes, images, number=2):
     """Verify, and compare logits and features with those of the model."""
     program = lower(model, shape)
     x = images(number, *shape)
@@ -62,8 +63,7 @@ def check(model, shape, images, number=2):
     found = ReferenceBackend(program).run(x.numpy(), program.features)
     for name, feature in zip(program.features, features):
         assert found[name].shape == feature.shape
-    assert program.infer(shape)[program.output].shape == (
-        1, model.head.num_classes)
+    assert program.infer(shape)[program.output].shape == (1, classes)
 
 
 @pytest.mark.parametrize('name', [
@@ -75,7 +75,8 @@ def test_config(name, randomize, images):
     torch.manual_seed(0)
     model = randomize(MODELS.build(cfg.model))
     shape = input_shape(cfg)
-    check(model, shape, images, 1 if shape[1] > 64 else 2)
+    classes = get_num_classes(cfg.model)
+    check(model, shape, classes, images, 1 if shape[1] > 64 else 2)
 
 
 #: Options of ReActNet's ablations, and of networks that no config has.
@@ -107,4 +108,57 @@ def test_ablations(options, randomize, images):
     if 'out_indices' in options:
         cfg.head.in_channels = 64
     torch.manual_seed(0)
-    check(randomize(MODELS.build(cfg)), (1, 17, 21), images)
+    check(randomize(MODELS.build(cfg)), (1, 17, 21), 10, images)
+
+
+#: Backbones with options that no config has.
+BACKBONES = [
+    dict(
+        type='XNORResNet',
+        base_channels=5,
+        small_input=True,
+        activation_scale=True),
+    dict(type='BNNResNet', base_channels=6, small_input=True),
+    dict(type='RealToBinaryNet', base_channels=8, scale='none'),
+    dict(type='RealToBinaryNet', base_channels=8, activation_binarizer='real'),
+    dict(
+        type='RealToBinaryNet',
+        base_channels=8,
+        scale='learned',
+        input_size=(33, 41)),
+    dict(
+        type='BiRealNet',
+        depth=50,
+        base_channels=4,
+        first_block='sign',
+        style='caffe'),
+    dict(type='ReActResNet', base_channels=6, small_input=True),
+    dict(
+        type='MeliusNet',
+        arch=dict(blocks=(1, 2), widths=(24, )),
+        stem_channels=16,
+        growth=9),
+    dict(
+        type='BNext',
+        arch=[(8, 1), (16, 2), (16, 1)],
+        stem_channels=8,
+        recoupling=False),
+    dict(
+        type='BNext',
+        arch=[(8, 1), (16, 2), (16, 1)],
+        stem_channels=8,
+        attention=False),
+]
+
+
+@pytest.mark.parametrize('options', BACKBONES, ids=lambda o: o['type'])
+def test_backbones(options, randomize, images):
+    """A backbone alone: its maps are the features, the last the output."""
+    torch.manual_seed(0)
+    model = randomize(MODELS.build(dict(options, out_indices=(0, -1))))
+    x = images(2, 3, 33, 41)
+    program = lower(model, (3, 33, 41))
+    assert len(program.features) == 2
+    assert program.output == program.features[1]
+    report = verify(model, program, x)
+    assert report.ok, report.table()

@@ -86,6 +86,8 @@ def functional_in_place(x):
     z = y - 1
     z += x
     z.mul_(0.5)
+    torch.relu_(z)
+    F.hardtanh(z, -0.5, 0.5, True)
     return torch.abs(z) + y
 
 
@@ -155,6 +157,8 @@ NETWORKS = dict(
                                                                         4)),
     torch_functions=(Function(lambda x: torch.sub(
         torch.add(x, x, alpha=2), torch.mul(x, x), alpha=0.5)), (3, 4, 4)),
+    torch_numbers=(Function(lambda x: torch.add(x, 3, alpha=2) - torch.div(
+        torch.sub(x, 1, alpha=-2), 3)), (3, 4, 4)),
     constants=(Biased(3, 1, 1), (3, 4, 4)),
     constants_batch=(Biased(1, 3, 1, 1), (3, 4, 4)),
     constant_map=(Function(lambda x: x * torch.arange(12.).view(3, 4)), (2, 3,
@@ -284,7 +288,8 @@ MIDST = dict(
     rsign_tanh={'0.shift'},
     concat_mixed={'cat.real'},
     numbers={'neg', 'truediv'},
-    torch_functions={'add', 'sub.negative'},
+    torch_functions={'add.other', 'sub.negative'},
+    torch_numbers={'sub'},
     mean={'mean.pool', 'mean.pool#2'},
     split_sizes={'split', 'split#2'},
     sign_of_sign={'0.real', '3.real', '4.real'})
@@ -451,6 +456,13 @@ def test_torchvision_resnet18_binarized(randomize, images):
     assert report.ok, report.table()
 
 
+@pytest.mark.parametrize('shape', [(3, 5), (3, 0, 5), (3, 5., 5),
+                                   (1, 3, 5, 5)])
+def test_input_shape_is_checked(shape):
+    with pytest.raises(LoweringError, match='input_shape is'):
+        lower(nn.Sequential(nn.ReLU()), shape)
+
+
 class Branching(nn.Module):
 
     def forward(self, x):
@@ -510,7 +522,11 @@ ERRORS = [
     (Function(lambda x: x[:, ::2]), ['step 2']),
     (Function(lambda x: x[0]), ['slices of the channels']),
     (Function(lambda x: torch.cat([x, x], 2)), ['that of the channels']),
-    (Function(lambda x: x / x), ['divides by a tensor']),
+    (Function(lambda x: x / x), ['division by a constant']),
+    (Function(lambda x: 1 / x), ['division by a constant']),
+    (Function(lambda x: x / 0), ['NaN or infinity']),
+    (nn.BatchNorm2d(3), ['is for 3 channels']),
+    (nn.PReLU(3), ['is for 3 channels']),
     (Function(lambda x: x * x.size(2)), ['no constant']),
     (Function(lambda x: x + torch.ones(8, 8)), ['within a channel']),
     (Function(lambda x: x * torch.ones(5)), ['does not fit']),

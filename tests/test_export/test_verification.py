@@ -266,3 +266,20 @@ def test_every_operation_has_a_magnitude(images):
     assert magnitude(conv, x).ravel().tolist() == [5., 3., 13.]
     add = ops.Add('b', ('x', 'x'))
     assert magnitude(add, x, x).ravel().tolist() == [2., 0., 10.]
+
+
+def test_the_trace_is_compared_with_the_model():
+    """A forward that does something else the next time it runs."""
+
+    class Counting(nn.Module):
+        calls = 0
+
+        def forward(self, x):
+            self.calls += 1
+            return x * self.calls
+
+    model = nn.Sequential(Counting(), nn.Flatten())
+    program = lower(model, (2, 3, 3))
+    assert verify(model, program, torch.randn(1, 2, 3, 3)).ok
+    with pytest.raises(LoweringError, match='something else than the model'):
+        verify(model, program, torch.randn(32, 2, 3, 3))

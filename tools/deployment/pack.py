@@ -38,6 +38,10 @@ def parse_args():
         help='compare the packed file with the checkpoint, layer by layer and '
         'on whole, on the first N test images; it is written only if they '
         'agree')
+    parser.add_argument(
+        '--backend',
+        default='reference',
+        help='what --verify runs the packed file with (default: reference)')
     parser.add_argument('--data-root', help='root of the data set')
     parser.add_argument(
         '--cfg-options',
@@ -50,14 +54,16 @@ def parse_args():
     return args
 
 
-def verify_file(cfg, model, path, number):
+def verify_file(cfg, model, path, number, backend):
     """Print how a packed file compares with the model; whether it is right."""
     from mmengine.utils import track_iter_progress
 
     from mmreact.engine.packing import batches
-    from mmreact.export import verify
-    from mmreact.packed import load_packed
-    packed, size = load_packed(path), 16
+    from mmreact.export import default_batch_size, verify
+    from mmreact.packed import PackedModel, load_packed
+    packed = load_packed(path)
+    backend = PackedModel(packed, backend).backend
+    size = default_batch_size(packed.program.input_shape)
     images = batches(cfg, model, number, packed, size)
     report = verify(model, packed,
                     track_iter_progress((images, -(-number // size))))
@@ -70,25 +76,30 @@ def main():
     import mmreact.models  # noqa: F401, registers
     from mmreact.engine.packing import load_model, pack
     from mmreact.packed import save_packed
+    from mmreact.utils.checkpoint import CheckpointError
     cfg = Config.fromfile(args.config)
     if args.data_root:
         cfg.test_dataloader.dataset.data_root = args.data_root
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
-    model = load_model(cfg, args.checkpoint)
-    packed = pack(cfg, args.checkpoint, model, args.shape,
-                  not args.no_preprocessing)
-    path = args.out.removesuffix('.safetensors') + '.unverified.safetensors'
-    size = save_packed(path, packed, args.real)
-    if args.verify and not verify_file(cfg, model, path, args.verify):
-        print(f'The packed file is left as {path}.')
-        return 1
+    path = args.out
+    if args.verify:
+        path = path.removesuffix('.safetensors') + '.unverified.safetensors'
+    try:
+        model = load_model(cfg, args.checkpoint)
+        packed = pack(cfg, args.checkpoint, model, args.shape,
+                      not args.no_preprocessing)
+        size = save_packed(path, packed, args.real)
+        if args.verify and not verify_file(cfg, model, path, args.verify,
+                                           args.backend):
+            return f'Error: the packed file is not right. It is left as {path}'
+    except (CheckpointError, ImportError, OSError, ValueError) as error:
+        return f'Error: {error}'
     os.replace(path, args.out)
     whole = sum(v.numel() * v.element_size()
                 for v in model.state_dict().values())
     print(f'{args.out}: {size:,} bytes; the weights of the checkpoint: '
           f'{whole:,} bytes, {whole / size:.1f} times as many.')
-    return 0
 
 
 if __name__ == '__main__':
