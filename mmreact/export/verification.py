@@ -18,7 +18,8 @@ these were.
 """
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any, Dict, Iterable, Iterator, Optional, Sequence, Union
+from typing import (Any, Dict, Iterable, Iterator, List, Optional, Sequence,
+                    Union)
 
 import numpy as np
 import torch
@@ -170,7 +171,8 @@ class _Comparison:
     def _compare(self, op: ops.Operation, given, sizes) -> None:
         """A layer in torch's float64 and packed, with torch's inputs."""
         check = self.layers[op.name]
-        inputs = self._sources(op, given)
+        unit = self._unit(op, given)
+        inputs = {x for o in unit for x in o.inputs if x in given}
         known = dict(sizes)
         for name in inputs:
             known[self._node(name)] = torch.from_numpy(given[name])
@@ -182,7 +184,8 @@ class _Comparison:
             size = self._magnitude(
                 op, {name: np.abs(given[name])
                      for name in inputs})
-            tolerance = HALF_TOLERANCE if _is_half(op) else TOLERANCE
+            half = any(map(_is_half, unit))
+            tolerance = HALF_TOLERANCE if half else TOLERANCE
             check.error = max(check.error,
                               _in_tolerances(result - truth, tolerance * size))
             return
@@ -203,13 +206,10 @@ class _Comparison:
             return next(iter(self.float32.graph.nodes))
         return self.lowered.nodes[name]
 
-    def _sources(self, op: ops.Operation, given) -> set:
-        """The nearest values in front of an operation that torch has too."""
-        found = set()
-        for name in op.inputs:
-            found |= {name} if name in given else self._sources(
-                self.operations[name], given)
-        return found
+    def _unit(self, op: ops.Operation, given) -> List[ops.Operation]:
+        """An operation, and those before it whose values torch has not."""
+        before = [self.operations[x] for x in op.inputs if x not in given]
+        return [op] + [x for o in before for x in self._unit(o, given)]
 
     def _run(self, op: ops.Operation, known: Dict[str, np.ndarray]):
         """An operation, and those before it that are not known."""
