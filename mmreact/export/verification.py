@@ -5,9 +5,9 @@ Layer by layer, with equal inputs: each operation gets what the torch model
 in float64 for that input.
 
 - Accumulators of 1-bit layers are integers and must be equal.
-- Real results may differ by :data:`TOLERANCE` times the sum of the magnitudes
-  of all terms (a scale and a shift that cancel each other leave their
-  rounding behind).
+- Real results may differ by ``TOLERANCE`` (:mod:`.tolerance`) times the sum of
+  the magnitudes of all terms: a scale and a shift that cancel each other leave
+  their rounding behind.
 - Signs must be those of the float64 layers, but where the input is next to the
   threshold among the numbers of float32. Signs of the torch model that are
   others are counted: there its own rounding crossed the threshold.
@@ -23,25 +23,18 @@ from typing import (Any, Dict, Iterable, Iterator, List, Optional, Sequence,
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from ..layers import BinaryConv2d, BinaryLinear
 from ..packed import ops
-from ..packed.bits import pack
 from ..packed.program import INPUT, Program
 from ..packed.reference import ReferenceBackend, run_operation
 from .draft import LoweringError
 from .lowering import Lowered, lower_traced
 from .replay import Replay
 from .report import Difference, LayerCheck, VerifyReport
+from .tolerance import (BACKEND_TOLERANCE, HALF_TOLERANCE, TOLERANCE,
+                        accumulate, column, in_tolerances, is_half, magnitude)
 
-#: Of a real result, relative to the sum of the magnitudes of its terms.
-TOLERANCE = 2.**-21
-#: The same where weights are stored in float16.
-HALF_TOLERANCE = 2.**-11
-#: The same for the sums in float32 of another backend than the reference.
-BACKEND_TOLERANCE = 2.**-18
 #: Where free-running signs may differ: distance from the threshold relative
 #: to the largest input; with float32 and with float16 weights.
 NEAR, HALF_NEAR = 2.**-12, 2.**-7
@@ -139,7 +132,7 @@ class _Comparison:
             for op in program.operations
         }
         self.report = VerifyReport(list(self.layers.values()), backend.name)
-        half = any(map(_is_half, program.operations))
+        half = any(map(is_half, program.operations))
         self.near = HALF_NEAR if half else NEAR
 
     def add(self, x: np.ndarray, whole: np.ndarray) -> None:
@@ -184,17 +177,17 @@ class _Comparison:
             size = self._magnitude(
                 op, {name: np.abs(given[name])
                      for name in inputs})
-            half = any(map(_is_half, unit))
+            half = any(map(is_half, unit))
             tolerance = HALF_TOLERANCE if half else TOLERANCE
             check.error = max(check.error,
-                              _in_tolerances(result - truth, tolerance * size))
+                              in_tolerances(result - truth, tolerance * size))
             return
         wrong = result != truth
         others = result != given[op.name]
         if isinstance(op, ops.Sign):
             # An input that the rounding of thresholds put on the other side.
             x = self._get(op.inputs[0], given)
-            threshold = _column(op.threshold, x)
+            threshold = column(op.threshold, x)
             distance = np.abs(x - threshold)
             wrong &= ~(distance <= np.spacing(np.abs(threshold)))
             check.distance = max(check.distance, _largest(distance, others, x))
@@ -254,7 +247,7 @@ class _Comparison:
             size = magnitude(op, *map(np.abs, inputs))
             check.backend_error = max(
                 check.backend_error,
-                _in_tolerances(
+                in_tolerances(
                     result.astype(np.float64) - truth,
                     BACKEND_TOLERANCE * size))
 
@@ -295,7 +288,7 @@ class _Comparison:
             if others.any():
                 x = own[op.inputs[0]][i:i + 1]
                 distance = _largest(
-                    np.abs(x - _column(op.threshold, x)), others, x)
+                    np.abs(x - column(op.threshold, x)), others, x)
                 return op.name, int(
                     others.sum()), distance, distance <= self.near
         ours, theirs = (y[self.program.output][i] for y in (given, own))
@@ -303,68 +296,9 @@ class _Comparison:
         return None, 0, distance, distance <= self.near
 
 
-def accumulate(layer: nn.Module, x: Tensor) -> Tensor:
-    """What a 1-bit layer counts: its input times the signs of its weights.
-
-    Args:
-        layer (BinaryConv2d | BinaryLinear): Holds latent weights.
-        x (Tensor): +1 and -1.
-    """
-    weight = torch.where(layer.weight.detach() > 0, 1., -1.).double()
-    if isinstance(layer, BinaryLinear):
-        return F.linear(x.double(), weight)
-    assert isinstance(layer, BinaryConv2d)
-    return F.conv2d(x.double(), weight, None, layer.stride, layer.padding,
-                    layer.dilation, layer.groups)
-
-
-def magnitude(op: ops.Operation, *inputs: np.ndarray) -> np.ndarray:
-    """The sum of the magnitudes of an operation's terms.
-
-    Args:
-        inputs (ndarray): Magnitudes of the inputs.
-    """
-    constants = {
-        name: np.abs(value)
-        for name, value in op.tensors().items() if value.dtype.kind == 'f'
-    }
-    if isinstance(op, (ops.BinaryConv2d, ops.BinaryLinear)):
-        channels = op.in_channels // getattr(op, 'groups', 1)
-        ones = np.ones((*op.weight.shape[:-1], channels))
-        constants['weight'] = pack(ones)
-    elif isinstance(op, ops.RPReLU):
-        gamma, beta, zeta = (_column(v, inputs[0]) for v in constants.values())
-        return (inputs[0] + gamma) * np.maximum(beta, 1) + zeta
-    elif _is_half(op):
-        # Numbers below 2^-14 keep an absolute precision only.
-        constants['weight'] = constants['weight'] + np.float32(2.**-13)
-    return run_operation(replace(op, **constants), *inputs)
-
-
-def _is_half(op: ops.Operation) -> bool:
-    """Whether real weights went through float16."""
-    if not isinstance(op, (ops.Conv2d, ops.Linear)):
-        return False
-    with np.errstate(over='ignore'):
-        return bool((op.weight == op.weight.astype(np.float16)).all())
-
-
 def _is_plain(value) -> bool:
     """Sizes: what a graph knows of shapes."""
     return isinstance(value, (int, torch.Size))
-
-
-def _in_tolerances(error: np.ndarray, tolerance: np.ndarray) -> float:
-    """The largest error in units of what is allowed; 0 of 0 is none."""
-    error = np.abs(error)
-    if not np.isfinite(error).all():
-        return float('inf')
-    allowed = np.maximum(tolerance, np.finfo(np.float32).tiny)
-    return float((error / allowed).max(initial=0.))
-
-
-def _column(values: np.ndarray, like: np.ndarray) -> np.ndarray:
-    return values.reshape(-1, *[1] * (like.ndim - 2))
 
 
 def _largest(distance: np.ndarray, where: np.ndarray, x: np.ndarray) -> float:

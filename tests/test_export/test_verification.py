@@ -258,7 +258,7 @@ def test_cancelling_scale_and_shift_have_a_tolerance():
 
 def test_every_operation_has_a_magnitude(images):
     """The error of a real result never hides behind a magnitude of 0."""
-    from mmreact.export.verification import magnitude
+    from mmreact.export.tolerance import magnitude
     op = ops.RPReLU('r', ('x', ), *np.float32([[-2.], [3.], [-1.]]))
     x = np.float32([1., 0., 5.]).reshape(3, 1)
     assert magnitude(op, x).ravel().tolist() == [10., 7., 22.]
