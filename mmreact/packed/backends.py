@@ -14,6 +14,8 @@ from .program import Program
 
 #: Name -> (module, class, how to get it), in the order that "auto" tries.
 BACKENDS: Dict[str, tuple] = dict(
+    native=('.native', 'NativeBackend',
+            'install a C++ compiler, then reinstall mmreact'),
     openvino=('.openvino', 'OpenVINOBackend',
               'pip install "mmreact[openvino]"'),
     reference=('.reference', 'ReferenceBackend', None))

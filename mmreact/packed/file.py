@@ -92,6 +92,11 @@ def save_packed(path: Union[str, Path],
     return len(data)
 
 
+def to_bytes(packed: PackedFile) -> bytes:
+    """The bytes that :func:`save_packed` writes, for readers in memory."""
+    return dumps(*_encode(packed, 'fp32'))
+
+
 def load_packed(path: Union[str, Path]) -> PackedFile:
     """Read and check a packed file; it is not trusted.
 

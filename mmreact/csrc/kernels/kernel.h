@@ -1,0 +1,157 @@
+// What a kernel does and how it is chosen. Everything here is plain data: the
+// files of the kernels are compiled for other instruction sets than the rest,
+// so they must not instantiate templates of the standard library, whose code
+// the linker would share with the rest.
+//
+// A kernel computes tiles: some pixels times kBlock output channels. Each tile
+// is made by one of four producers (1-bit convolution, real convolution,
+// pooling, a value as it is), passes through the operations behind it while it
+// is in registers (Epilogue), and is stored as floats where somebody needs
+// them and as bits where the next Sign needs those.
+#pragma once
+
+#include <stdint.h>
+
+namespace mmreact {
+
+// Output channels of a tile, and of a block of interleaved weights.
+constexpr int kBlock = 32;
+
+// A real value, as pixels in memory: element (n, i, c) of pixel i of image n
+// is data[n image + i pixel + c]. Strides of 0 repeat what is there. Without
+// `channels` there is one number for all channels.
+struct Operand {
+  const float* data;
+  int64_t image, pixel;
+  bool channels;
+  int64_t row;  // of kAddPooled only
+};
+
+enum class Post : int32_t {
+  kAdd,        // v + operand
+  kAddPooled,  // v + the mean of 2x2 pixels of the operand
+  kMultiply,   // v operand
+  kAffine,     // a v + b
+  kRPReLU,     // u = v - a; (u > 0 ? u : b u) + c
+  kClamp,      // min(max(v, low), high)
+  kAbs,
+  kSigmoid,
+  kTanh,
+};
+
+// The constants a, b, c have one number for each output channel and are
+// readable for a block behind the last one.
+struct PostOp {
+  Post kind;
+  Operand operand;
+  const float *a, *b, *c;
+  float low, high;
+};
+
+struct Epilogue {
+  const PostOp* ops;
+  int count;
+  float* out;  // null where nobody needs floats
+  int64_t image, pixel;
+  // Signs: v > threshold, after the bits of `flip` (0 or the sign bit) were
+  // xored into v. Null where nobody needs bits.
+  uint32_t* bits;
+  int64_t bits_image, bits_row, bits_pixel;
+  const float* threshold;
+  const uint32_t* flip;  // null if nothing is flipped
+};
+
+// kBlock output channels or fewer; with groups all of one group.
+struct Block {
+  int64_t channel;  // the first one
+  int64_t in;       // where its group begins within an input pixel
+  int lanes;        // valid channels
+};
+
+// The output of a producer.
+struct Job {
+  int64_t width;
+  const Block* blocks;
+  // So many pixels are computed for one block after the other.
+  int64_t band;
+  Epilogue epilogue;
+};
+
+// A part of a job: pixels of an image times blocks.
+struct Range {
+  int64_t image, first, last, block_first, block_last;
+};
+
+// Input bits: 32-bit words, channels of a pixel side by side, with a border
+// of zeros as wide as the padding. Tap k of a window is a run of words at
+// offsets[k] behind its first one.
+struct BinaryConv {
+  const uint32_t* in;
+  int64_t image, row, pixel;  // steps in words for a step of the output
+  const int64_t* offsets;
+  int runs, length;
+  const uint32_t* weight;  // [block][runs * length][kBlock]
+  // The sum is correction - 2 popcount(x ^ w). The correction depends on which
+  // taps are in the image: [row class][column class][block][kBlock].
+  const int32_t* correction;
+  const int32_t* row_class;     // of each output row, as an index
+  const int32_t* column_class;  // of each output column
+  const float *scale, *shift;   // [block][kBlock]
+};
+
+// Input floats without a border.
+struct RealConv {
+  const float* in;
+  int64_t image, row, pixel;
+  int64_t height, width;
+  int64_t kernel[2], stride[2], padding[2], dilation[2];
+  int64_t channels;     // of a group
+  const float* zeros;   // so many
+  const float* weight;  // [block][kernel][channels][kBlock]
+  const float* bias;    // [block][kBlock]
+};
+
+// Windows over rows and columns: output row y takes the input rows
+// begin[y] + i step, i < count[y], and is divided by divisor[y].
+struct Axis {
+  const int32_t *begin, *count;
+  const float* divisor;
+  int64_t step;
+};
+
+struct Pool {
+  const float* in;
+  int64_t image, row, pixel;
+  bool maximum;
+  Axis rows, columns;
+};
+
+// A value as it is: floats or, if there are bits, +1 and -1.
+struct Load {
+  Operand in;
+  const uint32_t* bits;
+  int64_t bits_image, bits_row, bits_pixel;
+};
+
+struct Kernel {
+  const char* name;
+  bool (*supported)();
+  void (*binary_conv)(const BinaryConv&, const Job&, const Range&);
+  void (*real_conv)(const RealConv&, const Job&, const Range&);
+  void (*pool)(const Pool&, const Job&, const Range&);
+  void (*load)(const Load&, const Job&, const Range&);
+};
+
+// The one list of kernels, the fastest first; the last one runs everywhere.
+// Dispatch, tests and benchmarks read it.
+extern const Kernel* const kKernels[];
+extern const int kKernelCount;
+
+// Null if there is none of this name.
+const Kernel* find_kernel(const char* name);
+
+// The functions that are not worth vector code, for all kernels alike.
+void sigmoid(float* values, int count);
+void tanh(float* values, int count);
+
+}  // namespace mmreact

@@ -1,0 +1,60 @@
+// The kernel that runs everywhere: vectors of four lanes, which compilers turn
+// into what the machine has, and popcounts by arithmetic.
+#include "kernel.h"
+
+namespace mmreact {
+
+namespace portable {
+
+constexpr int kLanes = 4;
+constexpr int kTile = 1;
+
+typedef float VF __attribute__((vector_size(4 * kLanes)));
+typedef int32_t VI __attribute__((vector_size(4 * kLanes)));
+typedef uint32_t VU __attribute__((vector_size(4 * kLanes)));
+
+inline uint32_t greater(VF a, VF b) {
+  uint32_t bits = 0;
+  for (int i = 0; i < kLanes; ++i) bits |= uint32_t{a[i] > b[i]} << i;
+  return bits;
+}
+
+// The number of ones in each byte.
+inline VU count_bytes(VU x) {
+  x -= x >> 1 & 0x55555555;
+  x = (x & 0x33333333) + (x >> 2 & 0x33333333);
+  return (x + (x >> 4)) & 0x0F0F0F0F;
+}
+
+template <int P>
+inline void accumulate(const uint32_t* const* in, const int64_t* offsets,
+                       int runs, int length, const uint32_t* weight,
+                       VI (&counts)[P][kBlock / kLanes]) {
+  for (int p = 0; p < P; ++p)
+    for (int j = 0; j < kBlock / kLanes; ++j) {
+      VU sum{};
+      const uint32_t* w = weight + j * kLanes;
+      for (int r = 0; r < runs; ++r)
+        for (int i = 0; i < length; ++i, w += kBlock) {
+          VU x;
+          __builtin_memcpy(&x, w, sizeof x);
+          const VU bytes = count_bytes(x ^ in[p][offsets[r] + i]);
+          const VU halves = (bytes & 0x00FF00FF) + (bytes >> 8 & 0x00FF00FF);
+          sum += (halves & 0xFFFF) + (halves >> 16);
+        }
+      counts[p][j] = reinterpret_cast<VI>(sum);
+    }
+}
+
+#include "tile.inc"
+
+bool supported() { return true; }
+
+}  // namespace portable
+
+extern const Kernel kPortable;
+const Kernel kPortable = {
+    "portable",          portable::supported, portable::binary_conv,
+    portable::real_conv, portable::pool,      portable::load};
+
+}  // namespace mmreact

@@ -1,0 +1,321 @@
+// From the strings and tensors of a packed file to a program. The rules are
+// those of mmreact/packed/file.py.
+#include <cmath>
+#include <cstring>
+#include <set>
+
+#include "../file/error.h"
+#include "../file/json.h"
+#include "operation.h"
+
+namespace mmreact {
+
+namespace {
+
+// As in ops.py.
+constexpr int64_t kMaxSize = 1 << 24;
+constexpr int64_t kMaxPadding = 1 << 12;
+constexpr int64_t kMaxVersion = 1;
+
+struct TensorField {
+  const char* name;
+  Dtype dtype;
+  size_t ndim;
+};
+
+// Attribute types: P a pair, I an integer, B a boolean, F a number.
+struct Schema {
+  Kind kind;
+  const char* name;
+  std::vector<TensorField> tensors;
+  std::vector<std::pair<const char*, char>> attributes;
+};
+
+const std::vector<Schema>& schemas() {
+  const auto real = [](const char* name, size_t ndim = 1) {
+    return TensorField{name, Dtype::kF32, ndim};
+  };
+  const std::vector<std::pair<const char*, char>> window = {
+      {"stride", 'P'}, {"padding", 'P'}, {"dilation", 'P'}, {"groups", 'I'}};
+  auto binary = window;
+  binary.emplace_back("in_channels", 'I');
+  static const std::vector<Schema> table = {
+      {Kind::kConv2d, "conv2d", {real("weight", 4), real("bias")}, window},
+      {Kind::kLinear, "linear", {real("weight", 2), real("bias")}, {}},
+      {Kind::kBinaryConv2d,
+       "binary_conv2d",
+       {{"weight", Dtype::kU64, 4}, real("scale"), real("shift")},
+       binary},
+      {Kind::kBinaryLinear,
+       "binary_linear",
+       {{"weight", Dtype::kU64, 2}, real("scale"), real("shift")},
+       {{"in_channels", 'I'}}},
+      {Kind::kSign, "sign", {real("threshold"), {"flip", Dtype::kU8, 1}}, {}},
+      {Kind::kAffine, "affine", {real("scale"), real("shift")}, {}},
+      {Kind::kRPReLU,
+       "rprelu",
+       {real("gamma"), real("beta"), real("zeta")},
+       {}},
+      {Kind::kClamp, "clamp", {}, {{"low", 'F'}, {"high", 'F'}}},
+      {Kind::kSigmoid, "sigmoid", {}, {}},
+      {Kind::kTanh, "tanh", {}, {}},
+      {Kind::kAbs, "abs", {}, {}},
+      {Kind::kAdd, "add", {}, {}},
+      {Kind::kMultiply, "multiply", {}, {}},
+      {Kind::kScale, "scale", {real("factor", 3)}, {}},
+      {Kind::kConcat, "concat", {}, {}},
+      {Kind::kSlice, "slice", {}, {{"start", 'I'}, {"stop", 'I'}}},
+      {Kind::kAvgPool2d,
+       "avg_pool2d",
+       {},
+       {{"kernel", 'P'},
+        {"stride", 'P'},
+        {"padding", 'P'},
+        {"ceil_mode", 'B'},
+        {"count_include_pad", 'B'}}},
+      {Kind::kMaxPool2d,
+       "max_pool2d",
+       {},
+       {{"kernel", 'P'},
+        {"stride", 'P'},
+        {"padding", 'P'},
+        {"dilation", 'P'},
+        {"ceil_mode", 'B'}}},
+      {Kind::kAdaptiveAvgPool2d, "adaptive_avg_pool2d", {}, {{"size", 'P'}}},
+      {Kind::kChannelMean, "channel_mean", {}, {}},
+      {Kind::kFlatten, "flatten", {}, {}}};
+  return table;
+}
+
+// The value of a key of an object that has exactly `count` keys.
+const Json& key(const Json& json, const char* name, size_t count,
+                const std::string& what) {
+  require(json.object(what).size() == count, what + " has unknown keys");
+  const Json* value = json.find(name);
+  require(value != nullptr, what + " has no '" + name + "'");
+  return *value;
+}
+
+float half_to_float(uint16_t half) {
+  const int exponent = half >> 10 & 31, fraction = half & 1023;
+  const double magnitude = exponent == 31 ? (fraction ? NAN : INFINITY)
+                           : exponent == 0
+                               ? std::ldexp(fraction, -24)
+                               : std::ldexp(1024 + fraction, exponent - 25);
+  return static_cast<float>(half >> 15 ? -magnitude : magnitude);
+}
+
+template <class T>
+std::vector<T> copy(const RawTensor& raw) {
+  std::vector<T> values(static_cast<size_t>(raw.count));
+  if (raw.count) std::memcpy(values.data(), raw.data, raw.count * sizeof(T));
+  return values;
+}
+
+Array read_array(const RawTensor& raw, const TensorField& field, bool half,
+                 const std::string& what) {
+  require((raw.dtype == field.dtype || (half && raw.dtype == Dtype::kF16)) &&
+              raw.shape.size() == field.ndim,
+          what + " has a wrong type or number of dimensions");
+  Array array;
+  array.shape = raw.shape;
+  switch (raw.dtype) {
+    case Dtype::kU8:
+      array.bytes = copy<uint8_t>(raw);
+      break;
+    case Dtype::kU64:
+      array.words = copy<uint64_t>(raw);
+      break;
+    case Dtype::kF32:
+      array.real = copy<float>(raw);
+      break;
+    case Dtype::kF16:
+      for (const uint16_t h : copy<uint16_t>(raw))
+        array.real.push_back(half_to_float(h));
+  }
+  const bool infinite = std::strcmp(field.name, "threshold") == 0;
+  for (const float v : array.real)
+    require(infinite ? !std::isnan(v) : std::isfinite(v),
+            what + " holds NaN or infinity");
+  return array;
+}
+
+void read_attribute(Operation& op, const std::string& name, char type,
+                    const Json& json) {
+  const std::string what = name + " of '" + op.name + "'";
+  if (type == 'P') {
+    const int64_t most = name == "padding" ? kMaxPadding : kMaxSize;
+    const bool positive = name != "padding" && name != "size";
+    Pair& pair = name == "stride"     ? op.stride
+                 : name == "padding"  ? op.padding
+                 : name == "dilation" ? op.dilation
+                 : name == "kernel"   ? op.kernel
+                                      : op.size;
+    require(json.array(what).size() == 2, what + " is not a pair");
+    for (int i = 0; i < 2; ++i)
+      pair[i] = json.array(what)[i].integer(what, positive, most);
+  } else if (type == 'I') {
+    int64_t& number = name == "groups"        ? op.groups
+                      : name == "in_channels" ? op.in_channels
+                      : name == "start"       ? op.start
+                                              : op.stop;
+    number = json.integer(what, name == "groups", kMaxSize);
+  } else if (type == 'B') {
+    (name == "ceil_mode" ? op.ceil_mode : op.count_include_pad) =
+        json.boolean(what);
+  } else {
+    const double value = json.number(what);
+    require(std::abs(value) <= static_cast<double>(HUGE_VALF) &&
+                std::isfinite(static_cast<float>(value)),
+            what + " is too large");
+    (name == "low" ? op.low : op.high) = value;
+  }
+}
+
+const std::string& printable(const std::string& text, const char* what) {
+  require(!text.empty(), std::string(what) + " is empty");
+  for (const unsigned char c : text)
+    require(c >= 0x20 && c != 0x7F, std::string(what) + " is not printable");
+  return text;
+}
+
+Operation decode_operation(const Json& entry, Program& program,
+                           const Container& container,
+                           std::set<std::string>& unused) {
+  const auto& kind = key(entry, "kind", 4, "an operation").string("a kind");
+  Operation op;
+  op.name = printable(key(entry, "name", 4, "an operation").string("a name"),
+                      "a name");
+  const Schema* schema = nullptr;
+  for (const Schema& s : schemas())
+    if (kind == s.name) schema = &s;
+  require(schema != nullptr,
+          "'" + op.name + "' is an unknown operation '" + kind + "'");
+  op.kind = schema->kind;
+  for (const Json& input :
+       key(entry, "inputs", 4, "an operation").array("inputs")) {
+    const auto found = program.by_name.find(input.string("an input"));
+    require(found != program.by_name.end(),
+            "'" + op.name + "' takes '" + input.string("an input") +
+                "', which does not exist or comes later");
+    op.inputs.push_back(found->second);
+  }
+  const Json& attributes = key(entry, "attributes", 4, "an operation");
+  for (const auto& [name, type] : schema->attributes)
+    read_attribute(
+        op, name, type,
+        key(attributes, name, schema->attributes.size(), "'" + op.name + "'"));
+  if (schema->attributes.empty())
+    require(attributes.object("attributes").empty(),
+            "'" + op.name + "' has unknown attributes");
+  for (size_t i = 0; i < schema->tensors.size(); ++i) {
+    const TensorField& field = schema->tensors[i];
+    const std::string name = op.name + "." + field.name;
+    const auto found = container.tensors.find(name);
+    require(found != container.tensors.end() && unused.erase(name),
+            "the tensor '" + name + "' is missing");
+    const bool half =
+        i == 0 && (op.kind == Kind::kConv2d || op.kind == Kind::kLinear);
+    op.arrays[i] = read_array(found->second, field, half, name);
+  }
+  return op;
+}
+
+void check_version(const Container& container) {
+  const auto text = [&](const char* key) {
+    const auto found = container.metadata.find(key);
+    return found == container.metadata.end() ? std::string() : found->second;
+  };
+  require(text("format") == "mmreact-packed",
+          "it is a safetensors file, but not a packed network of mmreact");
+  const std::string version = text("format_version");
+  require(!version.empty() && version.size() < 10 &&
+              version.find_first_not_of("0123456789") == version.npos,
+          "the format version is not a number");
+  const int64_t number = std::stoll(version);
+  require(number >= 1 && number <= kMaxVersion,
+          "it has format version " + version + "; this mmreact reads " +
+              std::to_string(kMaxVersion) + ". A newer one may read it");
+}
+
+Json metadata(const Container& container, const char* name) {
+  const auto found = container.metadata.find(name);
+  require(found != container.metadata.end(),
+          std::string("the metadata has no '") + name + "'");
+  return Json::parse(found->second);
+}
+
+// What a caller without Python needs; the file's other parts are checked
+// where they are used, in Python.
+void decode_extras(const Container& container, Program& program) {
+  for (const Json& name : metadata(container, "classes").array("classes"))
+    program.classes.push_back(name.string("a class"));
+  metadata(container, "source").object("source");
+  const Json preprocessing = metadata(container, "preprocessing");
+  if (preprocessing.type() == Json::Type::kNull) return;
+  const auto find = [&](const char* name) -> const Json& {
+    return key(preprocessing, name, preprocessing.object(name).size(),
+               "the preprocessing");
+  };
+  for (const Json& n : find("mean").array("mean"))
+    program.mean.push_back(static_cast<float>(n.number("mean")));
+  for (const Json& n : find("std").array("std"))
+    program.std.push_back(static_cast<float>(n.number("std")));
+  program.channels = find("channels").string("channels");
+  for (const float s : program.std) require(s != 0, "std is 0");
+  require(
+      program.mean.size() == program.std.size() &&
+          static_cast<int64_t>(program.mean.size()) == program.input_shape[0],
+      "the preprocessing does not fit the network's input");
+}
+
+}  // namespace
+
+const char* name_of(Kind kind) {
+  for (const Schema& s : schemas())
+    if (s.kind == kind) return s.name;
+  return "input";
+}
+
+Program decode_program(const Container& container) {
+  check_version(container);
+  const Json json = metadata(container, "program");
+  Program program;
+  program.operations.emplace_back();
+  program.operations[0].name = "input";
+  program.by_name["input"] = 0;
+  const auto& shape =
+      key(json, "input_shape", 4, "the program").array("input_shape");
+  require(shape.size() == 3, "input_shape is not (C, H, W)");
+  for (int i = 0; i < 3; ++i)
+    program.input_shape[i] = shape[i].integer("input_shape", 1, kMaxSize);
+  std::set<std::string> unused;
+  for (const auto& [name, tensor] : container.tensors) unused.insert(name);
+  for (const Json& entry :
+       key(json, "operations", 4, "the program").array("operations")) {
+    Operation op = decode_operation(entry, program, container, unused);
+    check(op);
+    const int index = static_cast<int>(program.operations.size());
+    require(program.by_name.emplace(op.name, index).second,
+            "two operations are named '" + op.name + "'");
+    program.operations.push_back(std::move(op));
+  }
+  require(unused.empty(), "no operation has the tensor '" +
+                              (unused.empty() ? "" : *unused.begin()) + "'");
+  const auto find = [&](const Json& name) {
+    const auto found = program.by_name.find(name.string("an output"));
+    require(found != program.by_name.end() && found->second != 0,
+            "the output '" + name.string("an output") + "' does not exist");
+    return found->second;
+  };
+  program.output = find(key(json, "output", 4, "the program"));
+  for (const Json& name :
+       key(json, "features", 4, "the program").array("features"))
+    find(name);
+  program.infer(1, program.input_shape[0], program.input_shape[1],
+                program.input_shape[2]);
+  decode_extras(container, program);
+  return program;
+}
+
+}  // namespace mmreact
