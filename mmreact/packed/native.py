@@ -74,6 +74,10 @@ def kernels() -> List[str]:
     return [n for i, n in enumerate(names) if lib.mmr_kernel_supported(i)]
 
 
+def _array(kind, values: list) -> ctypes.Array:
+    return (kind * len(values))(*values)
+
+
 class NativeBackend:
     """Runs a program with the compiled engine.
 
@@ -117,7 +121,8 @@ class NativeBackend:
             self._library.mmr_free(self._model)
 
     def _error(self) -> str:
-        return f'The native backend fails: {self._library.mmr_error().decode()}'
+        reason = self._library.mmr_error().decode()
+        return f'The native backend fails: {reason}.'
 
     @staticmethod
     def _result(value: Value) -> np.ndarray:
@@ -138,12 +143,13 @@ class NativeBackend:
         x = np.ascontiguousarray(x, np.float32)
         values = self.program.infer(x.shape[1:], x.shape[0])
         results = {name: self._result(values[name]) for name in names}
-        count, arrays = len(results), results.values()
-        if self._library.mmr_run(
-                self._model, x.ctypes.data, x.nbytes, x.shape[0], *x.shape[2:],
-                count, (ctypes.c_char_p * count)(*(n.encode()
-                                                   for n in results)),
-            (ctypes.c_void_p * count)(*(a.ctypes.data for a in arrays)),
-            (ctypes.c_size_t * count)(*(a.nbytes for a in arrays))):
+        arrays = results.values()
+        failed = self._library.mmr_run(
+            self._model, x.ctypes.data, x.nbytes, x.shape[0], *x.shape[2:],
+            len(results), _array(ctypes.c_char_p,
+                                 [n.encode() for n in results]),
+            _array(ctypes.c_void_p, [a.ctypes.data for a in arrays]),
+            _array(ctypes.c_size_t, [a.nbytes for a in arrays]))
+        if failed:
             raise RuntimeError(self._error())
         return results

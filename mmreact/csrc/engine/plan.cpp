@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include <algorithm>
+#include <map>
 
 #include "moves.h"
 #include "tables.h"
@@ -83,6 +84,15 @@ class StepMaker {
     return *kept;
   }
 
+  // A table of the pixels of a value, shared by all that need the same.
+  const int32_t* pixels(const Value& value, int64_t row, int64_t pixel) {
+    const Sheet sheet(value);
+    auto& table = pixel_tables_[{sheet.height, sheet.width, row, pixel}];
+    if (!table)
+      table = keep(pixel_table(sheet.height, sheet.width, row, pixel)).data();
+    return table;
+  }
+
   // Blocks of neighbouring channels.
   const std::vector<Block>& plain_blocks(int64_t channels) {
     std::vector<Block> blocks;
@@ -135,7 +145,9 @@ class StepMaker {
         const Node& pool = node(other);
         post.kind = Post::kAddPooled;
         post.operand = operand(pool.inputs[0], input_value(pool));
-        post.operand.row = 2 * input_value(pool).w * post.operand.pixel;
+        post.operand.row = input_value(pool).w * post.operand.pixel;
+        post.operand.at =
+            pixels(pool.value, 2 * post.operand.row, 2 * post.operand.pixel);
       } else {
         post.operand = operand(other, n.value);
       }
@@ -146,7 +158,8 @@ class StepMaker {
         post.kind = Post::kAffine;
         break;
       case Kind::kRPReLU:
-        post.kind = Post::kRPReLU;
+        post.kind = prepared_[n.op].beta_is_small ? Post::kRPReLULargest
+                                                  : Post::kRPReLU;
         break;
       case Kind::kClamp:
         post.kind = Post::kClamp;
@@ -203,8 +216,7 @@ class StepMaker {
     const BitPlace& to = memory_.bits(index);
     e.bits = to.data;
     e.bits_image = to.image;
-    e.bits_row = to.row;
-    e.bits_pixel = to.pixel;
+    e.bits_at = pixels(sign.value, to.row, to.pixel);
     if (sign.op < 0) {  // packs +1 and -1
       e.threshold = keep(std::vector<float>(sign.value.c + kBlock)).data();
       return;
@@ -223,7 +235,6 @@ class StepMaker {
     const Sheet sheet(node(task.result).value);
     const int64_t pixels = sheet.pixels();
     Job job{};
-    job.width = sheet.width;
     job.blocks = blocks.data();
     job.band = band_pixels(weight_bytes, pixels);
     job.epilogue = epilogue(task, std::move(first));
@@ -258,8 +269,7 @@ class StepMaker {
       const BitPlace& place = memory_.bits(task.producer);
       load.bits = place.data;
       load.bits_image = place.image;
-      load.bits_row = place.row;
-      load.bits_pixel = place.pixel;
+      load.bits_at = pixels(value, place.row, place.pixel);
     } else {
       load.in = operand(task.producer, value);
     }
@@ -273,10 +283,10 @@ class StepMaker {
     const AxisTable& rows = keep(axis_table(op, 0, in.h, n.value.h));
     const AxisTable& columns = keep(axis_table(op, 1, in.w, n.value.w));
     const RealPlace& from = source(n);
-    const Pool pool{
-        from.data,     in.pixels() * from.pitch,    in.w * from.pitch,
-        from.pitch,    op.kind == Kind::kMaxPool2d, rows.axis(),
-        columns.axis()};
+    const Pool pool{from.data,         in.pixels() * from.pitch,
+                    in.w * from.pitch, from.pitch,
+                    n.value.w,         op.kind == Kind::kMaxPool2d,
+                    rows.axis(),       columns.axis()};
     const double taps = static_cast<double>(in.pixels()) /
                         static_cast<double>(n.value.pixels());
     return tile_step(kernel_.pool, pool, task, plain_blocks(n.value.c), 0,
@@ -294,15 +304,16 @@ class StepMaker {
     const BinaryConv conv{
         from.data - op.padding[0] * from.row - op.padding[1] * from.pixel,
         from.image,
-        op.stride[0] * from.row,
+        pixels(n.value, op.stride[0] * from.row, op.stride[1] * from.pixel),
         op.stride[1] * from.pixel,
         t.offsets.data(),
         t.runs,
         t.length,
         p.bit_weight.data(),
-        t.correction.data(),
-        t.row_class.data(),
-        t.column_class.data(),
+        t.start.data(),
+        t.class_at.data(),
+        t.alike.data(),
+        t.half.empty() ? nullptr : t.half.data(),
         p.scale.data(),
         p.shift.data()};
     return tile_step(kernel_.binary_conv, conv, task, p.blocks,
@@ -325,6 +336,7 @@ class StepMaker {
     conv.pixel = from.pitch;
     conv.height = sheet.height;
     conv.width = sheet.width;
+    conv.out_width = Sheet(n.value).width;
     for (int i = 0; i < 2; ++i) {
       conv.kernel[i] = p.kernel[i];
       conv.stride[i] = op.stride[i];
@@ -332,6 +344,10 @@ class StepMaker {
       conv.dilation[i] = op.dilation[i];
     }
     conv.channels = p.channels;
+    const Sheet out(n.value);
+    conv.in_at =
+        pixels(n.value, op.stride[0] * conv.row, op.stride[1] * conv.pixel);
+    conv.inside = keep(inside_table(conv, out.height, out.width)).data();
     conv.zeros = zeros.data();
     conv.weight = p.real_weight.data();
     conv.bias = p.shift.data();
@@ -356,6 +372,7 @@ class StepMaker {
   const Memory& memory_;
   const float*& input_;
   std::vector<std::shared_ptr<const void>>& tables_;
+  std::map<std::array<int64_t, 4>, const int32_t*> pixel_tables_;
 };
 
 }  // namespace

@@ -7,8 +7,8 @@ namespace mmreact {
 
 namespace {
 
-std::vector<float> padded(const std::vector<float>& values) {
-  std::vector<float> row = values;
+Aligned<float> padded(const std::vector<float>& values) {
+  Aligned<float> row(values.begin(), values.end());
   row.resize(values.size() + kBlock);
   return row;
 }
@@ -28,9 +28,8 @@ void make_blocks(Prepared& p, int64_t outputs, int64_t groups,
            static_cast<int>(std::min<int64_t>(kBlock, count - first))});
 }
 
-std::vector<float> by_block(const Prepared& p,
-                            const std::vector<float>& values) {
-  std::vector<float> row;
+Aligned<float> by_block(const Prepared& p, const std::vector<float>& values) {
+  Aligned<float> row;
   for (const Block& block : p.blocks)
     for (int i = 0; i < kBlock; ++i) {
       const int64_t channel = channel_of(block, i);
@@ -87,6 +86,7 @@ void prepare_binary(const Operation& op, Prepared& p) {
   p.words = (p.channels + kBlock - 1) / kBlock;
   make_blocks(p, weight.shape[0], op.groups, p.words);
   p.scale = by_block(p, op.arrays[1].real);
+  for (float& s : p.scale) s *= -2;
   p.shift = by_block(p, op.arrays[2].real);
   const int64_t row = static_cast<int64_t>(p.blocks.size()) * kBlock;
   p.ones.assign(taps * row, 0);
@@ -151,6 +151,9 @@ std::vector<Prepared> prepare(Program& program) {
       case Kind::kRPReLU:
         p.rows = {padded(op.arrays[0].real), padded(op.arrays[1].real),
                   padded(op.arrays[2].real)};
+        p.beta_is_small =
+            std::all_of(op.arrays[1].real.begin(), op.arrays[1].real.end(),
+                        [](float beta) { return beta <= 1; });
         break;
       default:
         continue;

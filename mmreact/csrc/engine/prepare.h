@@ -6,29 +6,31 @@
 
 #include "../kernels/kernel.h"
 #include "../program/operation.h"
+#include "aligned.h"
 
 namespace mmreact {
 
 // Constants per channel, with a block of zeros behind them.
 struct Rows {
-  std::vector<float> a, b, c;
+  Aligned<float> a, b, c;
 };
 
 struct Prepared {
   // Affine, RPReLU, scale and shift behind a convolution of real values with
   // 1-bit weights; of a Sign the threshold.
   Rows rows;
-  std::vector<uint32_t> flip;  // empty if nothing is flipped
+  Aligned<uint32_t> flip;      // empty if nothing is flipped
+  bool beta_is_small = false;  // every beta of a RPReLU is at most 1
 
   // Convolutions and linear layers. Of a linear layer a pixel is an image.
   std::vector<Block> blocks;
   int64_t channels = 0;  // input channels of a group
   int64_t words = 0;     // that hold them
   Pair kernel{1, 1};
-  std::vector<float> real_weight;    // as RealConv wants it, with
-  std::vector<uint32_t> bit_weight;  // or as BinaryConv wants it
-  std::vector<float> scale, shift;   // [block][kBlock]; shift is the bias
-  std::vector<int32_t> ones;         // [tap][block][kBlock]
+  Aligned<float> real_weight;    // as RealConv wants it, with
+  Aligned<uint32_t> bit_weight;  // or as BinaryConv wants it
+  Aligned<float> scale, shift;   // [block][kBlock]; see kernel.h
+  std::vector<int32_t> ones;     // [tap][block][kBlock]
 };
 
 // One for each operation. Takes the weights out of the program.

@@ -42,6 +42,16 @@ std::vector<Taps> classify(int64_t stride, int64_t padding, int64_t dilation,
   return classes;
 }
 
+// How many pixels from each one on are in its row and of its class.
+std::vector<uint8_t> count_alike(const std::vector<int32_t>& class_at,
+                                 int64_t width) {
+  std::vector<uint8_t> alike(class_at.size(), 1);
+  for (int64_t i = static_cast<int64_t>(alike.size()) - 2; i >= 0; --i)
+    if ((i + 1) % width != 0 && class_at[i] == class_at[i + 1])
+      alike[i] = static_cast<uint8_t>(std::min(alike[i + 1] + 1, 255));
+  return alike;
+}
+
 }  // namespace
 
 BinaryTables binary_tables(const Operation& op, const Prepared& p,
@@ -56,40 +66,71 @@ BinaryTables binary_tables(const Operation& op, const Prepared& p,
                           kx * op.dilation[1] * pixel);
   t.runs = static_cast<int>(t.offsets.size());
 
+  std::vector<int32_t> row_class, column_class;
   const bool image = out.image;
-  const auto rows =
-      classify(op.stride[0], op.padding[0], op.dilation[0], p.kernel[0], in.h,
-               image ? out.h : 1, t.row_class);
+  const auto rows = classify(op.stride[0], op.padding[0], op.dilation[0],
+                             p.kernel[0], in.h, image ? out.h : 1, row_class);
   // Vectors are pixels of one row; each is a window that is all inside.
   const auto columns =
       image ? classify(op.stride[1], op.padding[1], op.dilation[1],
-                       p.kernel[1], in.w, out.w, t.column_class)
+                       p.kernel[1], in.w, out.w, column_class)
             : std::vector<Taps>{{0, 1}};
-  if (!image) t.column_class.assign(out.n, 0);
+  if (!image) column_class.assign(out.n, 0);
   const int64_t block = static_cast<int64_t>(p.blocks.size()) * kBlock;
-  require(
-      static_cast<int64_t>(rows.size() * columns.size()) * block < INT32_MAX,
-      "'" + op.name + "' is too large for the native backend");
-  for (int32_t& c : t.row_class)
-    c *= static_cast<int32_t>(columns.size() * block);
-  for (int32_t& c : t.column_class) c *= static_cast<int32_t>(block);
+  const auto across = static_cast<int64_t>(columns.size());
+  require(static_cast<int64_t>(rows.size()) * across * block < INT32_MAX,
+          "'" + op.name + "' is too large for the native backend");
+  for (const int32_t y : row_class)
+    for (const int32_t x : column_class)
+      t.class_at.push_back(static_cast<int32_t>((y * across + x) * block));
+  t.alike = count_alike(t.class_at, static_cast<int64_t>(column_class.size()));
+  bool odd = false;
   for (const Taps& y : rows)
     for (const Taps& x : columns) {
       const int64_t valid = (y.last - y.first) * (x.last - x.first);
-      const size_t start = t.correction.size();
-      t.correction.resize(start + block,
-                          static_cast<int32_t>(valid * p.channels));
+      const auto taps = static_cast<int32_t>(valid * p.channels);
+      const size_t begin = t.start.size();
+      t.start.resize(begin + block, -(taps / 2));
+      t.half.resize(begin + block, taps % 2 ? 0.5f : 0.f);
+      odd |= taps % 2 != 0;
       for (int64_t ky = 0; ky < p.kernel[0]; ++ky)
         for (int64_t kx = 0; kx < p.kernel[1]; ++kx) {
           if (ky >= y.first && ky < y.last && kx >= x.first && kx < x.last)
             continue;
           const int32_t* ones =
               p.ones.data() + (ky * p.kernel[1] + kx) * block;
-          for (int64_t i = 0; i < block; ++i)
-            t.correction[start + i] += 2 * ones[i];
+          for (int64_t i = 0; i < block; ++i) t.start[begin + i] -= ones[i];
         }
     }
+  if (!odd) t.half.clear();
   return t;
+}
+
+std::vector<uint8_t> inside_table(const RealConv& conv, int64_t height,
+                                  int64_t width) {
+  const auto fits = [&](int axis, int64_t i, int64_t n) {
+    const int64_t start = i * conv.stride[axis] - conv.padding[axis];
+    return start >= 0 &&
+           start + (conv.kernel[axis] - 1) * conv.dilation[axis] < n;
+  };
+  std::vector<uint8_t> inside;
+  for (int64_t y = 0; y < height; ++y)
+    for (int64_t x = 0; x < width; ++x)
+      inside.push_back(fits(0, y, conv.height) && fits(1, x, conv.width));
+  return inside;
+}
+
+std::vector<int32_t> pixel_table(int64_t height, int64_t width, int64_t row,
+                                 int64_t pixel) {
+  require(height * row < INT32_MAX,
+          "an image is too large for the native "
+          "backend");
+  std::vector<int32_t> table;
+  table.reserve(height * width);
+  for (int64_t y = 0; y < height; ++y)
+    for (int64_t x = 0; x < width; ++x)
+      table.push_back(static_cast<int32_t>(y * row + x * pixel));
+  return table;
 }
 
 AxisTable axis_table(const Operation& op, int axis, int64_t in, int64_t out) {

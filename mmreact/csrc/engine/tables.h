@@ -12,13 +12,25 @@ namespace mmreact {
 struct BinaryTables {
   std::vector<int64_t> offsets;
   int runs = 0, length = 0;
-  std::vector<int32_t> correction, row_class, column_class;
+  Aligned<int32_t> start;
+  std::vector<int32_t> class_at;
+  Aligned<float> half;  // empty if it is 0 everywhere
+  std::vector<uint8_t> alike;
 };
 
 // `row` and `pixel` are the strides of the input in words.
 BinaryTables binary_tables(const Operation& op, const Prepared& p,
                            const Value& in, const Value& out, int64_t row,
                            int64_t pixel);
+
+// Which windows of real values are wholly in the image.
+std::vector<uint8_t> inside_table(const RealConv& conv, int64_t height,
+                                  int64_t width);
+
+// y row + x pixel for all pixels of an image. Throws Error if that is too
+// large.
+std::vector<int32_t> pixel_table(int64_t height, int64_t width, int64_t row,
+                                 int64_t pixel);
 
 // Of a pooling, along rows (0) or columns (1).
 struct AxisTable {

@@ -20,6 +20,9 @@ constexpr int kTile = 2;
 typedef float VF __attribute__((vector_size(4 * kLanes)));
 typedef int32_t VI __attribute__((vector_size(4 * kLanes)));
 
+inline VF larger(VF a, VF b) { return _mm256_max_ps(a, b); }
+inline VF smaller(VF a, VF b) { return _mm256_min_ps(a, b); }
+
 inline uint32_t greater(VF a, VF b) {
   return static_cast<uint32_t>(
       _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)));
@@ -46,8 +49,7 @@ inline __attribute__((always_inline)) __m256i add_bytes(__m256i x) {
 template <int P>
 inline __attribute__((always_inline)) void accumulate(
     const uint32_t* const* in, const int64_t* offsets, int runs, int length,
-    const uint32_t* weight, VI (&counts)[P][4]) {
-  __m256i sum[P][4] = {};
+    const uint32_t* weight, VI (&sums)[P][4]) {
   for (int r = 0; r < runs; ++r)
     for (int begin = 0; begin < length; begin += 31) {
       const int end = begin + 31 < length ? begin + 31 : length;
@@ -64,12 +66,10 @@ inline __attribute__((always_inline)) void accumulate(
           }
         }
       }
-      _Pragma("GCC unroll 4") for (int p = 0; p < P; ++p)
-          _Pragma("GCC unroll 4") for (int j = 0; j < 4; ++j) sum[p][j] =
-              _mm256_add_epi32(sum[p][j], add_bytes(bytes[p][j]));
+      for (int p = 0; p < P; ++p)
+        for (int j = 0; j < 4; ++j)
+          sums[p][j] += reinterpret_cast<VI>(add_bytes(bytes[p][j]));
     }
-  for (int p = 0; p < P; ++p)
-    for (int j = 0; j < 4; ++j) counts[p][j] = reinterpret_cast<VI>(sum[p][j]);
 }
 
 #include "tile.inc"

@@ -23,6 +23,9 @@ constexpr int kTile = 7;
 typedef float VF __attribute__((vector_size(4 * kLanes)));
 typedef int32_t VI __attribute__((vector_size(4 * kLanes)));
 
+inline VF larger(VF a, VF b) { return _mm512_maskz_max_ps(0xFFFF, a, b); }
+inline VF smaller(VF a, VF b) { return _mm512_maskz_min_ps(0xFFFF, a, b); }
+
 inline uint32_t greater(VF a, VF b) {
   return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ);
 }
@@ -30,11 +33,11 @@ inline uint32_t greater(VF a, VF b) {
 template <int P>
 inline __attribute__((always_inline)) void accumulate(
     const uint32_t* const* in, const int64_t* offsets, int runs, int length,
-    const uint32_t* weight, VI (&counts)[P][2]) {
+    const uint32_t* weight, VI (&sums)[P][2]) {
   __m512i sum[P][2];
   _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
-    sum[p][0] = _mm512_setzero_si512();
-    sum[p][1] = _mm512_setzero_si512();
+    sum[p][0] = reinterpret_cast<__m512i>(sums[p][0]);
+    sum[p][1] = reinterpret_cast<__m512i>(sums[p][1]);
   }
   for (int r = 0; r < runs; ++r) {
     const uint32_t* a[P];
@@ -53,8 +56,8 @@ inline __attribute__((always_inline)) void accumulate(
     }
   }
   _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
-    counts[p][0] = reinterpret_cast<VI>(sum[p][0]);
-    counts[p][1] = reinterpret_cast<VI>(sum[p][1]);
+    sums[p][0] = reinterpret_cast<VI>(sum[p][0]);
+    sums[p][1] = reinterpret_cast<VI>(sum[p][1]);
   }
 }
 

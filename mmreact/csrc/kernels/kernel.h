@@ -24,16 +24,20 @@ struct Operand {
   const float* data;
   int64_t image, pixel;
   bool channels;
-  int64_t row;  // of kAddPooled only
+  // Of kAddPooled only: the first of four pixels for each pixel of the result,
+  // and the distance to the row below.
+  const int32_t* at;
+  int64_t row;
 };
 
 enum class Post : int32_t {
-  kAdd,        // v + operand
-  kAddPooled,  // v + the mean of 2x2 pixels of the operand
-  kMultiply,   // v operand
-  kAffine,     // a v + b
-  kRPReLU,     // u = v - a; (u > 0 ? u : b u) + c
-  kClamp,      // min(max(v, low), high)
+  kAdd,            // v + operand
+  kAddPooled,      // v + the mean of 2x2 pixels of the operand
+  kMultiply,       // v operand
+  kAffine,         // a v + b
+  kRPReLU,         // u = v - a; (u > 0 ? u : b u) + c
+  kRPReLULargest,  // the same for b <= 1: max(u, b u) + c
+  kClamp,          // min(max(v, low), high)
   kAbs,
   kSigmoid,
   kTanh,
@@ -56,7 +60,8 @@ struct Epilogue {
   // Signs: v > threshold, after the bits of `flip` (0 or the sign bit) were
   // xored into v. Null where nobody needs bits.
   uint32_t* bits;
-  int64_t bits_image, bits_row, bits_pixel;
+  int64_t bits_image;
+  const int32_t* bits_at;  // the first word of each pixel of an image
   const float* threshold;
   const uint32_t* flip;  // null if nothing is flipped
 };
@@ -70,7 +75,6 @@ struct Block {
 
 // The output of a producer.
 struct Job {
-  int64_t width;
   const Block* blocks;
   // So many pixels are computed for one block after the other.
   int64_t band;
@@ -87,28 +91,36 @@ struct Range {
 // offsets[k] behind its first one.
 struct BinaryConv {
   const uint32_t* in;
-  int64_t image, row, pixel;  // steps in words for a step of the output
+  int64_t image;
+  const int32_t* in_at;  // the first word of the window of each output pixel
+  int64_t pixel;         // from one of them to the next one in its row
   const int64_t* offsets;
   int runs, length;
   const uint32_t* weight;  // [block][runs * length][kBlock]
-  // The sum is correction - 2 popcount(x ^ w). The correction depends on which
-  // taps are in the image: [row class][column class][block][kBlock].
-  const int32_t* correction;
-  const int32_t* row_class;     // of each output row, as an index
-  const int32_t* column_class;  // of each output column
-  const float *scale, *shift;   // [block][kBlock]
+  // The sum of signs is taps - 2 popcount(x ^ w), where what lies outside the
+  // image is corrected in `taps`. Half of it, negated, is start + popcount -
+  // half, exact in floats: start is -taps / 2 rounded down, half is 0.5 where
+  // taps is odd, and null if that is nowhere. Both are [class][block][kBlock];
+  // class_at says where the class of each output pixel begins.
+  const int32_t *start, *class_at;
+  // So many pixels from each one on are in its row and of its class.
+  const uint8_t* alike;
+  const float* half;
+  const float *scale, *shift;  // [block][kBlock]; the scale is that by -2
 };
 
 // Input floats without a border.
 struct RealConv {
   const float* in;
   int64_t image, row, pixel;
-  int64_t height, width;
+  int64_t height, width, out_width;
   int64_t kernel[2], stride[2], padding[2], dilation[2];
-  int64_t channels;     // of a group
-  const float* zeros;   // so many
-  const float* weight;  // [block][kernel][channels][kBlock]
-  const float* bias;    // [block][kBlock]
+  int64_t channels;       // of a group
+  const int32_t* in_at;   // the first tap of each output pixel, if the padding
+  const uint8_t* inside;  // were 0; whether its whole window is in the image
+  const float* zeros;     // so many
+  const float* weight;    // [block][kernel][channels][kBlock]
+  const float* bias;      // [block][kBlock]
 };
 
 // Windows over rows and columns: output row y takes the input rows
@@ -121,7 +133,7 @@ struct Axis {
 
 struct Pool {
   const float* in;
-  int64_t image, row, pixel;
+  int64_t image, row, pixel, out_width;
   bool maximum;
   Axis rows, columns;
 };
@@ -130,7 +142,8 @@ struct Pool {
 struct Load {
   Operand in;
   const uint32_t* bits;
-  int64_t bits_image, bits_row, bits_pixel;
+  int64_t bits_image;
+  const int32_t* bits_at;
 };
 
 struct Kernel {
@@ -151,7 +164,6 @@ extern const int kKernelCount;
 const Kernel* find_kernel(const char* name);
 
 // The functions that are not worth vector code, for all kernels alike.
-void sigmoid(float* values, int count);
-void tanh(float* values, int count);
+void apply_rare(Post kind, float* values, int count);
 
 }  // namespace mmreact

@@ -25,15 +25,14 @@ const Kernel* find_kernel(const char* name) {
   return nullptr;
 }
 
-void sigmoid(float* values, int count) {
-  for (int i = 0; i < count; ++i)
-    values[i] = static_cast<float>(
-        1 / (1 + std::exp(-static_cast<double>(values[i]))));
-}
-
-void tanh(float* values, int count) {
-  for (int i = 0; i < count; ++i)
-    values[i] = static_cast<float>(std::tanh(static_cast<double>(values[i])));
+void apply_rare(Post kind, float* values, int count) {
+  for (int i = 0; i < count; ++i) {
+    const double x = values[i];
+    values[i] =
+        static_cast<float>(kind == Post::kAbs    ? std::fabs(x)
+                           : kind == Post::kTanh ? std::tanh(x)
+                                                 : 1 / (1 + std::exp(-x)));
+  }
 }
 
 }  // namespace mmreact

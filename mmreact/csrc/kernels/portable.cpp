@@ -13,6 +13,9 @@ typedef float VF __attribute__((vector_size(4 * kLanes)));
 typedef int32_t VI __attribute__((vector_size(4 * kLanes)));
 typedef uint32_t VU __attribute__((vector_size(4 * kLanes)));
 
+inline VF larger(VF a, VF b) { return a > b ? a : b; }
+inline VF smaller(VF a, VF b) { return a < b ? a : b; }
+
 inline uint32_t greater(VF a, VF b) {
   uint32_t bits = 0;
   for (int i = 0; i < kLanes; ++i) bits |= uint32_t{a[i] > b[i]} << i;
@@ -29,7 +32,7 @@ inline VU count_bytes(VU x) {
 template <int P>
 inline void accumulate(const uint32_t* const* in, const int64_t* offsets,
                        int runs, int length, const uint32_t* weight,
-                       VI (&counts)[P][kBlock / kLanes]) {
+                       VI (&sums)[P][kBlock / kLanes]) {
   for (int p = 0; p < P; ++p)
     for (int j = 0; j < kBlock / kLanes; ++j) {
       VU sum{};
@@ -42,7 +45,7 @@ inline void accumulate(const uint32_t* const* in, const int64_t* offsets,
           const VU halves = (bytes & 0x00FF00FF) + (bytes >> 8 & 0x00FF00FF);
           sum += (halves & 0xFFFF) + (halves >> 16);
         }
-      counts[p][j] = reinterpret_cast<VI>(sum);
+      sums[p][j] += reinterpret_cast<VI>(sum);
     }
 }
 
