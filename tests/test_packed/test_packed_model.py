@@ -241,7 +241,7 @@ def test_the_extra_is_named(packed, monkeypatch):
 def test_unknown_backends(packed, name):
     with pytest.raises(
             ValueError,
-            match='Unknown backend .* Known backends: auto, native, openvino, '):
+            match='Unknown backend .* Known backends: auto, native, op'):
         create_backend(name, packed.program)
 
 

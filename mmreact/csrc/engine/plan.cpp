@@ -318,7 +318,7 @@ class StepMaker {
         p.shift.data()};
     return tile_step(kernel_.binary_conv, conv, task, p.blocks,
                      p.bit_weight.size() * sizeof(uint32_t),
-                     kWordCost * t.runs * t.length);
+                     kWordCost * t.runs * t.length, scale_and_shift(p));
   }
 
   Step real_step(const Task& task) {
@@ -351,17 +351,20 @@ class StepMaker {
     conv.zeros = zeros.data();
     conv.weight = p.real_weight.data();
     conv.bias = p.shift.data();
-    std::vector<PostOp> first;
-    if (!p.rows.a.empty()) {  // 1-bit weights of a real input
-      first.emplace_back();
-      first[0].kind = Post::kAffine;
-      set_rows(first[0], p.rows, 0);
-    }
     const double taps =
         static_cast<double>(p.kernel[0] * p.kernel[1] * p.channels);
     return tile_step(kernel_.real_conv, conv, task, p.blocks,
                      p.real_weight.size() * sizeof(float), kRealCost * taps,
-                     std::move(first));
+                     scale_and_shift(p));
+  }
+
+  // Where they are not part of the convolution.
+  static std::vector<PostOp> scale_and_shift(const Prepared& p) {
+    if (p.rows.a.empty()) return {};
+    std::vector<PostOp> ops(1);
+    ops[0].kind = Post::kAffine;
+    set_rows(ops[0], p.rows, 0);
+    return ops;
   }
 
   const Graph& graph_;

@@ -1,7 +1,7 @@
 #include "prepare.h"
 
 #include <algorithm>
-#include <limits>
+#include <cmath>
 
 namespace mmreact {
 
@@ -85,9 +85,19 @@ void prepare_binary(const Operation& op, Prepared& p) {
   const int64_t words64 = weight.shape.back();
   p.words = (p.channels + kBlock - 1) / kBlock;
   make_blocks(p, weight.shape[0], op.groups, p.words);
-  p.scale = by_block(p, op.arrays[1].real);
-  for (float& s : p.scale) s *= -2;
-  p.shift = by_block(p, op.arrays[2].real);
+  const auto& scale = op.arrays[1].real;
+  const bool doubles = std::all_of(scale.begin(), scale.end(), [](float s) {
+    return std::isfinite(2 * s);
+  });
+  if (doubles) {
+    p.scale = by_block(p, scale);
+    for (float& s : p.scale) s *= -2;
+    p.shift = by_block(p, op.arrays[2].real);
+  } else {
+    p.scale.assign(p.blocks.size() * kBlock, -2.f);
+    p.shift.assign(p.blocks.size() * kBlock, 0.f);
+    p.rows = {padded(scale), padded(op.arrays[2].real), {}};
+  }
   const int64_t row = static_cast<int64_t>(p.blocks.size()) * kBlock;
   p.ones.assign(taps * row, 0);
   p.bit_weight.resize(row * taps * p.words);

@@ -16,8 +16,9 @@ struct Rows {
 };
 
 struct Prepared {
-  // Affine, RPReLU, scale and shift behind a convolution of real values with
-  // 1-bit weights; of a Sign the threshold.
+  // Affine, RPReLU; of a Sign the threshold. Of a convolution with 1-bit
+  // weights scale and shift, where they are not part of it: for real inputs,
+  // and for scales that cannot be doubled.
   Rows rows;
   Aligned<uint32_t> flip;      // empty if nothing is flipped
   bool beta_is_small = false;  // every beta of a RPReLU is at most 1

@@ -248,7 +248,8 @@ Json metadata(const Container& container, const char* name) {
 // What a caller without Python needs; the file's other parts are checked
 // where they are used, in Python.
 void decode_extras(const Container& container, Program& program) {
-  for (const Json& name : metadata(container, "classes").array("classes"))
+  const Json classes = metadata(container, "classes");
+  for (const Json& name : classes.array("classes"))
     program.classes.push_back(name.string("a class"));
   metadata(container, "source").object("source");
   const Json preprocessing = metadata(container, "preprocessing");
