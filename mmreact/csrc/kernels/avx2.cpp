@@ -53,22 +53,25 @@ inline __attribute__((always_inline)) void accumulate(
   for (int r = 0; r < runs; ++r)
     for (int begin = 0; begin < length; begin += 31) {
       const int end = begin + 31 < length ? begin + 31 : length;
-      __m256i bytes[P][4] = {};
+      __m256i bytes[P][4];
+      _Pragma("GCC unroll 4") for (int p = 0; p < P; ++p)
+          _Pragma("GCC unroll 4") for (int j = 0; j < 4; ++j) bytes[p][j] =
+          _mm256_setzero_si256();
       for (int i = begin; i < end; ++i, weight += kBlock) {
-        _Pragma("GCC unroll 4") for (int p = 0; p < P; ++p) {
-          const __m256i x =
-              _mm256_set1_epi32(static_cast<int>(in[p][offsets[r] + i]));
-          _Pragma("GCC unroll 4") for (int j = 0; j < 4; ++j) {
-            const __m256i w = _mm256_loadu_si256(
-                reinterpret_cast<const __m256i*>(weight + j * kLanes));
-            bytes[p][j] = _mm256_add_epi8(bytes[p][j],
-                                          count_bytes(_mm256_xor_si256(w, x)));
-          }
+        __m256i x[P];
+        _Pragma("GCC unroll 4") for (int p = 0; p < P; ++p) x[p] =
+            _mm256_set1_epi32(static_cast<int>(in[p][offsets[r] + i]));
+        _Pragma("GCC unroll 4") for (int j = 0; j < 4; ++j) {
+          const __m256i w = _mm256_loadu_si256(
+              reinterpret_cast<const __m256i*>(weight + j * kLanes));
+          _Pragma("GCC unroll 4") for (int p = 0; p < P; ++p) bytes[p][j] =
+              _mm256_add_epi8(bytes[p][j],
+                              count_bytes(_mm256_xor_si256(w, x[p])));
         }
       }
-      for (int p = 0; p < P; ++p)
-        for (int j = 0; j < 4; ++j)
-          sums[p][j] += reinterpret_cast<VI>(add_bytes(bytes[p][j]));
+      _Pragma("GCC unroll 4") for (int p = 0; p < P; ++p)
+          _Pragma("GCC unroll 4") for (int j = 0; j < 4; ++j) sums[p][j] +=
+          reinterpret_cast<VI>(add_bytes(bytes[p][j]));
     }
 }
 
