@@ -106,6 +106,9 @@ class NativeBackend:
         self._model = None
         self._library = library()
         self.program = program
+        # Inferring takes a good part of the time of a small network.
+        self._infer = lru_cache(maxsize=64)(
+            lambda shape: program.infer(shape[1:], shape[0]))
         if threads is None:
             threads = len(os.sched_getaffinity(0))
         data = to_bytes(PackedFile(program))
@@ -141,7 +144,7 @@ class NativeBackend:
             dict[str, ndarray]: Real values float32, signs int8.
         """
         x = np.ascontiguousarray(x, np.float32)
-        values = self.program.infer(x.shape[1:], x.shape[0])
+        values = self._infer(x.shape)
         results = {name: self._result(values[name]) for name in names}
         arrays = results.values()
         failed = self._library.mmr_run(

@@ -23,9 +23,14 @@ typedef int32_t VI __attribute__((vector_size(4 * kLanes)));
 inline VF larger(VF a, VF b) { return _mm256_max_ps(a, b); }
 inline VF smaller(VF a, VF b) { return _mm256_min_ps(a, b); }
 
-inline uint32_t greater(VF a, VF b) {
-  return static_cast<uint32_t>(
-      _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)));
+inline uint32_t signs(const VF (&v)[4], const float* threshold) {
+  uint32_t bits = 0;
+  _Pragma("GCC unroll 4") for (int j = 0; j < 4; ++j) {
+    const __m256 above = _mm256_cmp_ps(
+        v[j], _mm256_loadu_ps(threshold + j * kLanes), _CMP_GT_OQ);
+    bits |= static_cast<uint32_t>(_mm256_movemask_ps(above)) << (j * kLanes);
+  }
+  return bits;
 }
 
 // The number of ones in each byte.

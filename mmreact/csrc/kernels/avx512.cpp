@@ -26,8 +26,11 @@ typedef int32_t VI __attribute__((vector_size(4 * kLanes)));
 inline VF larger(VF a, VF b) { return _mm512_maskz_max_ps(0xFFFF, a, b); }
 inline VF smaller(VF a, VF b) { return _mm512_maskz_min_ps(0xFFFF, a, b); }
 
-inline uint32_t greater(VF a, VF b) {
-  return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ);
+inline uint32_t signs(const VF (&v)[2], const float* threshold) {
+  return _mm512_kunpackw(
+      _mm512_cmp_ps_mask(v[1], _mm512_loadu_ps(threshold + kLanes),
+                         _CMP_GT_OQ),
+      _mm512_cmp_ps_mask(v[0], _mm512_loadu_ps(threshold), _CMP_GT_OQ));
 }
 
 template <int P>
