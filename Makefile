@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.mmreact-setup
 REQUIREMENTS := requirements/train.txt requirements/tests.txt
-SOURCES := $(wildcard mmreact configs tools tests setup.py)
-CSRC := $(wildcard mmreact/csrc)
+SOURCES := $(wildcard mmreact configs tools tests benchmarks setup.py)
+CSRC_FILES := $(shell find mmreact/csrc examples -name '*.cpp' -o -name '*.h' \
+	-o -name '*.inc' -o -name '*.c')
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install $(REQUIREMENTS:%=-r %)
 CHECK := $(BIN)/python tools/misc/ensure_cv2.py && $(BIN)/python -W ignore \
@@ -28,7 +29,7 @@ setup: $(STAMP)
 # The stamp comes last: a set-up that was interrupted is done again, and pip
 # installs only what is missing. Should that not be enough, all is reinstalled.
 $(STAMP): $(REQUIREMENTS) setup.cfg setup.py pyproject.toml \
-		tools/misc/ensure_cv2.py
+		tools/misc/ensure_cv2.py $(CSRC_FILES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo 'Error: mmreact needs Python 3.10 or newer; $(PYTHON) is' \
 		"$$($(PYTHON) -V 2>&1). Choose another: make setup" \
@@ -60,17 +61,12 @@ lint: setup
 	$(BIN)/flake8 $(SOURCES)
 	$(BIN)/isort --check-only --diff $(SOURCES)
 	$(BIN)/yapf --diff -r $(SOURCES)
-ifneq ($(CSRC),)
-	find $(CSRC) -name '*.cpp' -o -name '*.h' | \
-		xargs -r $(BIN)/clang-format --dry-run --Werror
-endif
+	$(BIN)/clang-format --dry-run --Werror $(CSRC_FILES)
 
 format: setup
 	$(BIN)/isort $(SOURCES)
 	$(BIN)/yapf -i -r $(SOURCES)
-ifneq ($(CSRC),)
-	find $(CSRC) -name '*.cpp' -o -name '*.h' | xargs -r $(BIN)/clang-format -i
-endif
+	$(BIN)/clang-format -i $(CSRC_FILES)
 
 clean:
 	rm -rf build dist .pytest_cache .hypothesis

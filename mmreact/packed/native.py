@@ -107,8 +107,8 @@ class NativeBackend:
         self._library = library()
         self.program = program
         # Inferring takes a good part of the time of a small network.
-        self._infer = lru_cache(maxsize=64)(
-            lambda shape: program.infer(shape[1:], shape[0]))
+        self._infer = lru_cache(
+            maxsize=64)(lambda shape: program.infer(shape[1:], shape[0]))
         if threads is None:
             threads = len(os.sched_getaffinity(0))
         data = to_bytes(PackedFile(program))
