@@ -1,7 +1,7 @@
 """Run packed 1-bit networks without torch: numpy, safetensors and pillow."""
 from .backends import BACKENDS, BackendMissingError
 from .container import PackedFileError
-from .file import PackedFile, load_packed, save_packed
+from .file import PackedFile, describe, load_packed, save_packed
 from .model import PackedModel, Prediction
 from .ops import OPERATIONS, ProgramError
 from .preprocessing import Preprocessing, read_image
@@ -11,5 +11,6 @@ from .summary import summarize
 __all__ = [
     'BACKENDS', 'INPUT', 'OPERATIONS', 'BackendMissingError', 'PackedFile',
     'PackedFileError', 'PackedModel', 'Prediction', 'Preprocessing', 'Program',
-    'ProgramError', 'load_packed', 'read_image', 'save_packed', 'summarize'
+    'ProgramError', 'describe', 'load_packed', 'read_image', 'save_packed',
+    'summarize'
 ]

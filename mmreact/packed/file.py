@@ -109,21 +109,27 @@ def load_packed(path: Union[str, Path]) -> PackedFile:
         return decode(*loads(read(path)))
 
 
+def describe(packed: PackedFile) -> Strings:
+    """All but the program, as the JSON that is in the file's metadata."""
+    preprocessing = packed.preprocessing
+    return dict(
+        preprocessing=_json(preprocessing and asdict(preprocessing)),
+        classes=_json(packed.classes),
+        source=_json(packed.source))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(',', ':'))
+
+
 def _encode(packed: PackedFile, real: str) -> Tuple[Strings, Tensors]:
     program = packed.program
-    parts = dict(
-        program=dict(
-            input_shape=program.input_shape,
-            operations=[_entry(op) for op in program.operations],
-            output=program.output,
-            features=program.features),
-        preprocessing=packed.preprocessing and asdict(packed.preprocessing),
-        classes=packed.classes,
-        source=packed.source)
-    metadata = {
-        key: json.dumps(value, ensure_ascii=False, separators=(',', ':'))
-        for key, value in parts.items()
-    }
+    entry = dict(
+        input_shape=program.input_shape,
+        operations=[_entry(op) for op in program.operations],
+        output=program.output,
+        features=program.features)
+    metadata = dict(program=_json(entry), **describe(packed))
     tensors = {
         f'{op.name}.{name}': _stored(op, name, array, real)
         for op in program.operations

@@ -189,7 +189,9 @@ def export_openvino(program: Program,
     """Write a program as OpenVINO IR: an ``.xml`` and a ``.bin`` file.
 
     The input has the program's shape. Convolutions that OpenVINO computes on
-    bits keep 1-bit weights, which its CPU device on x86 alone can run.
+    bits keep 1-bit weights, which its CPU device on x86 alone can run. It must
+    be told ``INFERENCE_PRECISION_HINT='f32'`` when it compiles the model, or
+    it computes in bf16 on some processors, which turns signs.
 
     Args:
         program (Program): What to write.

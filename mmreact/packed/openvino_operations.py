@@ -57,9 +57,8 @@ def convolution(op, x, weight: np.ndarray):
 def scaled_sum(op, graph, y):
     """The scale and shift of a binary layer after its sum ``y``.
 
-    A sum of signs is an integer. Rounding it changes nothing, but keeps
-    OpenVINO from multiplying the scale into the weights, where it is summed
-    with an error.
+    As in :mod:`.onnx_operations`, a sum of signs is rounded, so that the
+    scale is not multiplied into the weights.
     """
     if graph.is_sign(op.inputs[0]):
         y = opset.round(y, 'half_to_even')
@@ -108,9 +107,13 @@ def affine(op, graph, x):
 @builds(ops.RPReLU)
 def rprelu(op, graph, x):
     rank = graph.rank(op.name)
-    x = affine_node(x, None, -op.gamma, rank)
-    return affine_node(
-        opset.prelu(x, column(op.beta, rank)), None, op.zeta, rank)
+    x, slope = affine_node(x, None, -op.gamma, rank), column(op.beta, rank)
+    if len(op.beta) > 1:
+        y = opset.prelu(x, slope)
+    else:  # OpenVINO would move it in front of a maximum pooling.
+        below = opset.multiply(opset.minimum(x, constant(0)), slope)
+        y = opset.add(opset.relu(x), below)
+    return affine_node(y, None, op.zeta, rank)
 
 
 @builds(ops.Clamp)
