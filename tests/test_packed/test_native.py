@@ -192,6 +192,57 @@ def test_random_programs(seeds):
                 assert np.array_equal(y, other[name]), (seed, name)
 
 
+def build_blocks(size, channels=(32, 64), kernel=3):
+    """Blocks as ReActNet has them: doubled channels, then a stride of 2."""
+    rng = np.random.default_rng(0)
+
+    def f32(*shape):
+        return rng.normal(size=shape).astype(np.float32)
+
+    def conv(name, source, cin, cout, kernel, stride=1):
+        pad = kernel // 2
+        return ops.BinaryConv2d(name, (source, ),
+                                pack(f32(cout, kernel, kernel, cin)),
+                                f32(cout) * 0.1, f32(cout), cin,
+                                (stride, stride), (pad, pad))
+
+    def sign(name, source, c):
+        return ops.Sign(name, (source, ), f32(c) * 0.3, np.zeros(c, np.uint8))
+
+    a, b = channels
+    return Program((a, *size), [
+        sign('sign', 'input', a),
+        conv('conv', 'sign', a, a, kernel),
+        ops.Add('add', ('conv', 'input')),
+        ops.RPReLU('act', ('add', ), f32(a), f32(a), f32(a)),
+        sign('sign2', 'act', a),
+        conv('left', 'sign2', a, b - a, 1),
+        conv('right', 'sign2', a, a, 1),
+        ops.Add('right.add', ('right', 'act')),
+        ops.Concat('cat', ('left', 'right.add')),
+        ops.RPReLU('cat.act', ('cat', ), f32(b), f32(b), f32(b)),
+        sign('sign3', 'cat.act', b),
+        conv('down', 'sign3', b, b, kernel, 2),
+        ops.AvgPool2d('shortcut', ('cat.act', ), (2, 2), (2, 2)),
+        ops.Add('down.add', ('down', 'shortcut')),
+        sign('sign4', 'down.add', b),
+        conv('last', 'sign4', b, 40, 1),
+        ops.Sigmoid('gate', ('last', )),
+    ], 'gate', ('shortcut', 'sign3'))
+
+
+@needs_library
+@pytest.mark.parametrize('kernel', KERNELS)
+@pytest.mark.parametrize('channels', [(32, 64), (32, 96), (33, 66)])
+@pytest.mark.parametrize('batch,size', [(1, (8, 8)),
+                                        (2, (10, 16)), (1, (4, 12)),
+                                        (1, (6, 14)), (3, (2, 40))])
+def test_blocks(kernel, channels, batch, size):
+    """Means of 2x2 pixels are made where they are stored or read."""
+    program = build_blocks(size, channels)
+    check(program, real(batch, channels[0], *size), kernel, threads=2)
+
+
 @needs_library
 def test_the_number_of_threads_changes_nothing():
     program = build_program(width=96)

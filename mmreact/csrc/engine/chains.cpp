@@ -6,6 +6,12 @@ namespace mmreact {
 
 namespace {
 
+bool averages_2x2(const Operation& op) {
+  const Pair two{2, 2}, zero{0, 0};
+  return op.kind == Kind::kAvgPool2d && op.kernel == two && op.stride == two &&
+         op.padding == zero;
+}
+
 class Fuser {
  public:
   Fuser(const Graph& graph, const Program& program,
@@ -104,15 +110,35 @@ class Fuser {
       task.posts.push_back(next[0]);
       task.result = next[0];
     }
-    if (!blocks_are_words(task)) return;
-    for (const int consumer : consumers_[task.result])
-      if (graph_.nodes[consumer].kind == Kind::kSign) {
+    const auto& consumers = consumers_[task.result];
+    const bool wanted = graph_.nodes[task.result].wanted;
+    if (blocks_are_words(task))
+      for (const int consumer : consumers) {
+        if (graph_.nodes[consumer].kind != Kind::kSign) continue;
         task.sign = consumer;
         done_[consumer] = true;
-        task.stores = graph_.nodes[task.result].wanted ||
-                      consumers_[task.result].size() > 1;
-        return;
+        task.stores = wanted || consumers.size() > 1;
+        break;
       }
+    // What is left may be one pooling.
+    if (wanted || !can_store_means(task)) return;
+    if (consumers.size() != (task.sign >= 0 ? 2 : 1)) return;
+    for (const int consumer : consumers)
+      if (is_means(graph_, program_, consumer)) {
+        task.means = consumer;
+        done_[consumer] = true;
+      }
+  }
+
+  // Only 1-bit convolutions, whose blocks all are full.
+  bool can_store_means(const Task& task) const {
+    const Node& producer = graph_.nodes[task.producer];
+    if (task.loads || producer.kind != Kind::kBinaryConv2d) return false;
+    const auto& blocks = prepared_[producer.op].blocks;
+    return value(producer.inputs[0]).sign && blocks_are_words(task) &&
+           std::all_of(blocks.begin(), blocks.end(), [](const Block& block) {
+             return block.lanes == kBlock;
+           });
   }
 
   // With groups a block may begin within a word of bits.
@@ -134,9 +160,7 @@ class Fuser {
       return false;
     const Operation& op = program_.operations[node.op];
     const Value& x = value(node.inputs[0]);
-    const Pair two{2, 2};
-    if (op.kernel != two || op.stride != two || op.padding != Pair{0, 0} ||
-        (op.ceil_mode && (x.h % 2 != 0 || x.w % 2 != 0)))
+    if (!averages_2x2(op) || (op.ceil_mode && (x.h % 2 || x.w % 2)))
       return false;
     const Node& add = graph_.nodes[consumers_[index][0]];
     const int other = other_input(add, index);
@@ -159,6 +183,14 @@ class Fuser {
 Tasks make_tasks(const Graph& graph, const Program& program,
                  const std::vector<Prepared>& prepared) {
   return Fuser(graph, program, prepared).fuse();
+}
+
+bool is_means(const Graph& graph, const Program& program, int node) {
+  const Node& n = graph.nodes[node];
+  if (n.kind != Kind::kAvgPool2d) return false;
+  const Value& x = graph.nodes[n.inputs[0]].value;
+  return averages_2x2(program.operations[n.op]) && x.w % kPooledTile == 0 &&
+         x.h % 2 == 0;
 }
 
 bool is_view(const Graph& graph, int node) {

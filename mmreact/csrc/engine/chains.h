@@ -17,9 +17,13 @@ struct Task {
   // Elementwise nodes behind it, each with the one before as an input.
   std::vector<int> posts;
   int result = 0;      // the node of the last value
-  bool stores = true;  // somebody needs it as floats
+  bool stores = true;  // somebody needs it, or its means, as floats
+  int means = -1;      // the pooling that needs only means of 2x2, or -1
   int sign = -1;       // the Sign whose bits are made of it, or -1
   int at = 0;          // the node at whose place in the order it is done
+  // The node whose floats are stored.
+  int stored() const { return means >= 0 ? means : result; }
+
   // A Concat into which the value is only copied, at a channel; or -1.
   int concat = -1;
   int64_t channel = 0;
@@ -32,6 +36,10 @@ struct Tasks {
 
 Tasks make_tasks(const Graph& graph, const Program& program,
                  const std::vector<Prepared>& prepared);
+
+// Whether a node is the mean of 2x2 pixels of an image that a kernel can make
+// while it stores them.
+bool is_means(const Graph& graph, const Program& program, int node);
 
 // A node without a task of its own: its value is part of another one.
 bool is_view(const Graph& graph, int node);

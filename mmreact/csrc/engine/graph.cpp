@@ -4,6 +4,7 @@
 
 #include "../file/error.h"
 #include "../kernels/kernel.h"
+#include "chains.h"
 
 namespace mmreact {
 
@@ -111,7 +112,9 @@ class Builder {
       const Node node = graph_.nodes[i];
       if (node.inputs.size() != 1 || consumers[i].empty()) continue;
       const bool sign = node.kind == Kind::kSign;
-      if (!sign && !is_elementwise(node.kind)) continue;
+      if (!sign && !is_elementwise(node.kind) &&
+          !is_means(graph_, program_, static_cast<int>(i)))
+        continue;
       const int source = node.inputs[0];
       const Node concat = graph_.nodes[source];
       if (concat.kind != Kind::kConcat || concat.value.sign) continue;
@@ -134,8 +137,8 @@ class Builder {
     std::vector<int> branches;
     int64_t channel = node.channel;
     for (const int input : concat.inputs) {
-      Value result = value(input);
-      result.sign = node.value.sign;
+      Value result = node.value;
+      result.c = value(input).c;
       branches.push_back(add(node.kind, node.op, {input}, result, channel));
       channel += result.c;
     }

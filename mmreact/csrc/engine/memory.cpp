@@ -99,7 +99,8 @@ class MemoryPlanner {
   // Whether a task writes this node, which may then go anywhere.
   bool is_written(int i) const {
     for (const Task& task : tasks_.tasks)
-      if (task.result == i && task.stores) return node(i).kind != Kind::kInput;
+      if (task.stored() == i && task.stores)
+        return node(i).kind != Kind::kInput;
     return false;
   }
 
@@ -173,7 +174,7 @@ class MemoryPlanner {
   }
 
   void place_result(const Task& task) {
-    const int result = task.result;
+    const int result = task.stored();
     if (task.concat >= 0) {
       touch(m_.real_[task.concat].slot, task.at);
       return;
@@ -204,7 +205,7 @@ class MemoryPlanner {
       const RealPlace& place = m_.real_[i];
       if (node(i).value.sign || place.slot < 0 || place.channel != 0 ||
           place.pitch != node(i).value.c ||
-          !node(i).value.same_shape(node(task.result).value) ||
+          !node(i).value.same_shape(node(task.stored()).value) ||
           slots_[place.slot].last > task.at)
         continue;
       bool alone = true;

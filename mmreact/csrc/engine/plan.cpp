@@ -196,9 +196,10 @@ class StepMaker {
     Epilogue e{};
     e.count = static_cast<int>(ops.size());
     e.ops = keep(std::move(ops)).data();
-    const Value& value = node(task.result).value;
+    const Value& value = node(task.stored()).value;
     if (task.stores) {
-      RealPlace to = memory_.real(task.result);
+      if (task.means >= 0) e.pooled_width = node(task.result).value.w;
+      RealPlace to = memory_.real(task.stored());
       if (task.concat >= 0) {
         to = memory_.real(task.concat);
         to.data += task.channel;
@@ -238,6 +239,7 @@ class StepMaker {
     job.blocks = blocks.data();
     job.band = band_pixels(weight_bytes, pixels);
     job.epilogue = epilogue(task, std::move(first));
+    if (task.means >= 0) job.band = 2 * sheet.width;
     const int64_t bands = (pixels + job.band - 1) / job.band;
     // With few bands the blocks are units too.
     const int64_t count = static_cast<int64_t>(blocks.size());

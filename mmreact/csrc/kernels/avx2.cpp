@@ -61,7 +61,7 @@ inline __attribute__((always_inline)) void accumulate(
       __m256i bytes[P][4];
       _Pragma("GCC unroll 4") for (int p = 0; p < P; ++p)
           _Pragma("GCC unroll 4") for (int j = 0; j < 4; ++j) bytes[p][j] =
-          _mm256_setzero_si256();
+              _mm256_setzero_si256();
       for (int i = begin; i < end; ++i, weight += kBlock) {
         __m256i x[P];
         _Pragma("GCC unroll 4") for (int p = 0; p < P; ++p) x[p] =

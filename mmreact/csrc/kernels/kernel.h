@@ -17,6 +17,9 @@ namespace mmreact {
 // Output channels of a tile, and of a block of interleaved weights.
 constexpr int kBlock = 32;
 
+// Pixels of a row that all kernels can average in pairs.
+constexpr int kPooledTile = 8;
+
 // A real value, as pixels in memory: element (n, i, c) of pixel i of image n
 // is data[n image + i pixel + c]. Strides of 0 repeat what is there. Without
 // `channels` there is one number for all channels.
@@ -57,6 +60,10 @@ struct Epilogue {
   int count;
   float* out;  // null where nobody needs floats
   int64_t image, pixel;
+  // Not 0 if only the means of 2x2 pixels are stored: the width of the image
+  // before. It is a multiple of kPooledTile, the height one of 2, all blocks
+  // are full, and a band is pairs of rows.
+  int64_t pooled_width;
   // Signs: v > threshold, after the bits of `flip` (0 or the sign bit) were
   // xored into v. Null where nobody needs bits.
   uint32_t* bits;

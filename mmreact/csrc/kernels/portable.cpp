@@ -16,8 +16,7 @@ typedef uint32_t VU __attribute__((vector_size(4 * kLanes)));
 inline VF larger(VF a, VF b) { return a > b ? a : b; }
 inline VF smaller(VF a, VF b) { return a < b ? a : b; }
 
-inline uint32_t signs(const VF (&v)[kBlock / kLanes],
-                      const float* threshold) {
+inline uint32_t signs(const VF (&v)[kBlock / kLanes], const float* threshold) {
   uint32_t bits = 0;
   for (int i = 0; i < kBlock; ++i)
     bits |= uint32_t{v[i / kLanes][i % kLanes] > threshold[i]} << i;
