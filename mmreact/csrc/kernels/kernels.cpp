@@ -8,12 +8,16 @@ namespace mmreact {
 extern const Kernel kPortable;
 #if defined(__x86_64__)
 extern const Kernel kAvx2, kAvx512;
+#elif defined(__aarch64__)
+extern const Kernel kNeon;
 #endif
 
 const Kernel* const kKernels[] = {
 #if defined(__x86_64__)
     &kAvx512,
     &kAvx2,
+#elif defined(__aarch64__)
+    &kNeon,
 #endif
     &kPortable,
 };

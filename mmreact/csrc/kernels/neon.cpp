@@ -1,0 +1,76 @@
+// NEON: a lane is an output channel, as in avx512.cpp. vcnt counts the ones of
+// bytes, and the counts are added as bytes as long as they cannot overflow (31
+// times 8 is below 256).
+#if defined(__aarch64__)
+
+#include <arm_neon.h>
+
+#include "kernel.h"
+
+namespace mmreact {
+
+namespace neon {
+
+constexpr int kLanes = 4;
+constexpr int kTile = 2;
+
+typedef float VF __attribute__((vector_size(4 * kLanes)));
+typedef int32_t VI __attribute__((vector_size(4 * kLanes)));
+
+// Not vmaxq and vminq, which differ for zeros of two signs.
+inline VF larger(VF a, VF b) { return a > b ? a : b; }
+inline VF smaller(VF a, VF b) { return a < b ? a : b; }
+
+inline uint32_t signs(const VF (&v)[8], const float* threshold) {
+  const uint32x4_t places = {1, 2, 4, 8};
+  uint32_t bits = 0;
+  _Pragma("GCC unroll 8") for (int j = 0; j < 8; ++j) {
+    const uint32x4_t above = vcgtq_f32(reinterpret_cast<float32x4_t>(v[j]),
+                                       vld1q_f32(threshold + j * kLanes));
+    bits |= vaddvq_u32(vandq_u32(above, places)) << (j * kLanes);
+  }
+  return bits;
+}
+
+template <int P>
+inline __attribute__((always_inline)) void accumulate(
+    const uint32_t* const* in, const int64_t* offsets, int runs, int length,
+    const uint32_t* weight, VI (&sums)[P][8]) {
+  for (int r = 0; r < runs; ++r)
+    for (int begin = 0; begin < length; begin += 31) {
+      const int end = begin + 31 < length ? begin + 31 : length;
+      uint8x16_t bytes[P][8];
+      _Pragma("GCC unroll 4") for (int p = 0; p < P; ++p)
+          _Pragma("GCC unroll 8") for (int j = 0; j < 8; ++j) bytes[p][j] =
+              vdupq_n_u8(0);
+      for (int i = begin; i < end; ++i, weight += kBlock) {
+        uint8x16_t x[P];
+        _Pragma("GCC unroll 4") for (int p = 0; p < P; ++p) x[p] =
+            vreinterpretq_u8_u32(vdupq_n_u32(in[p][offsets[r] + i]));
+        _Pragma("GCC unroll 8") for (int j = 0; j < 8; ++j) {
+          const uint8x16_t w =
+              vreinterpretq_u8_u32(vld1q_u32(weight + j * kLanes));
+          _Pragma("GCC unroll 4") for (int p = 0; p < P; ++p) bytes[p][j] =
+              vaddq_u8(bytes[p][j], vcntq_u8(veorq_u8(w, x[p])));
+        }
+      }
+      _Pragma("GCC unroll 4") for (int p = 0; p < P; ++p)
+          _Pragma("GCC unroll 8") for (int j = 0; j < 8; ++j) sums[p][j] +=
+          reinterpret_cast<VI>(vpaddlq_u16(vpaddlq_u8(bytes[p][j])));
+    }
+}
+
+#include "tile.inc"
+
+// Every 64-bit ARM processor has it.
+bool supported() { return true; }
+
+}  // namespace neon
+
+extern const Kernel kNeon;
+const Kernel kNeon = {"neon",          neon::supported, neon::binary_conv,
+                      neon::real_conv, neon::pool,      neon::load};
+
+}  // namespace mmreact
+
+#endif
