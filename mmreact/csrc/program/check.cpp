@@ -37,9 +37,10 @@ void check_bits(const Operation& op, int64_t channels) {
           "needs " + std::to_string(words) + " words for " +
               std::to_string(channels) + " channels");
   if (channels % 64 == 0) return;
+  uint64_t behind = 0;
   for (size_t i = words - 1; i < weight.words.size(); i += words)
-    require(op, weight.words[i] >> (channels % 64) == 0,
-            "has bits behind its last channel");
+    behind |= weight.words[i] >> (channels % 64);
+  require(op, behind == 0, "has bits behind its last channel");
 }
 
 void check_weight(const Operation& op) {

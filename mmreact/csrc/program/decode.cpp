@@ -1,5 +1,6 @@
 // From the strings and tensors of a packed file to a program. The rules are
 // those of mmreact/packed/file.py.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <set>
@@ -134,9 +135,10 @@ Array read_array(const RawTensor& raw, const TensorField& field, bool half,
         array.real.push_back(half_to_float(h));
   }
   const bool infinite = std::strcmp(field.name, "threshold") == 0;
-  for (const float v : array.real)
-    require(infinite ? !std::isnan(v) : std::isfinite(v),
-            what + " holds NaN or infinity");
+  const bool good = std::all_of(
+      array.real.begin(), array.real.end(),
+      [=](float v) { return infinite ? !std::isnan(v) : std::isfinite(v); });
+  require(good, what + " holds NaN or infinity");
   return array;
 }
 
