@@ -46,7 +46,7 @@ def csrc(*patterns):
 native = Extension(
     'mmreact.packed._native',
     sources=csrc('*.cpp'),
-    depends=csrc('*.h', '*.inc'),
+    depends=csrc('*.h'),
     language='c++',
     extra_compile_args=[
         '-std=c++17', '-O3', '-ffp-contract=off', '-fvisibility=hidden',

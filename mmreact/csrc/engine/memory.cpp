@@ -8,7 +8,7 @@
 #include <limits>
 #include <new>
 
-#include "../file/error.h"
+#include "bit_memory.h"
 
 namespace mmreact {
 
@@ -24,10 +24,6 @@ struct Slot {
   size_t bytes = 0;
   int first = kEnd, last = -1;
   size_t offset = 0;
-};
-
-struct Border {
-  int64_t top = 0, bottom = 0, left = 0, right = 0;
 };
 
 size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -70,7 +66,7 @@ class MemoryPlanner {
     place_concats();
     copy_into_concats();
     place_real();
-    place_bits();
+    bit_words_ = place_bits(graph_, program_, tasks_, last_read_, m_.bits_);
     allocate();
   }
 
@@ -116,13 +112,9 @@ class MemoryPlanner {
 
   // The inputs of a Concat become parts of it; outer ones come first.
   void place_concats() {
-    for (int i = count() - 1; i >= 0; --i) {
-      if (node(i).kind != Kind::kConcat) continue;
-      if (node(i).value.sign)
-        place_sign_concat(i);
-      else
+    for (int i = count() - 1; i >= 0; --i)
+      if (node(i).kind == Kind::kConcat && !node(i).value.sign)
         place_real_concat(i);
-    }
   }
 
   void place_real_concat(int i) {
@@ -229,131 +221,6 @@ class MemoryPlanner {
             m_.real_[node(input).inputs[0]].slot == slot)
           return true;
     return false;
-  }
-
-  // Signs
-
-  static int64_t words(int64_t channels) {
-    return (channels + kBlock - 1) / kBlock;
-  }
-
-  int64_t words_of(int i) const {
-    if (node(i).kind != Kind::kRegroup) return words(node(i).value.c);
-    const Operation& op = program_.operations[node(i).op];
-    return op.groups * words(op.in_channels / op.groups);
-  }
-
-  void place_sign_concat(int i) {
-    int64_t word = m_.bits_[i].word;
-    for (const int input : node(i).inputs) {
-      m_.bits_[input].slot = m_.bits_[i].slot < 0 ? i : m_.bits_[i].slot;
-      m_.bits_[input].word = word;
-      word += words(node(input).value.c);
-    }
-  }
-
-  // The borders that the convolutions need that take a node.
-  Border border_of(int i) const {
-    Border border;
-    for (int j = 0; j < count(); ++j) {
-      const Node& conv = node(j);
-      if (conv.kind != Kind::kBinaryConv2d || conv.inputs[0] != i) continue;
-      const Operation& op = program_.operations[conv.op];
-      const auto& kernel = op.arrays[0].shape;
-      const auto behind = [&](int axis, int64_t out, int64_t in) {
-        return (out - 1) * op.stride[axis] +
-               op.dilation[axis] * (kernel[1 + axis] - 1) - op.padding[axis] -
-               (in - 1);
-      };
-      border.top = std::max(border.top, op.padding[0]);
-      border.left = std::max(border.left, op.padding[1]);
-      border.bottom =
-          std::max(border.bottom, behind(0, conv.value.h, node(i).value.h));
-      border.right =
-          std::max(border.right, behind(1, conv.value.w, node(i).value.w));
-    }
-    return border;
-  }
-
-  struct BitSlot {
-    int64_t images = 0, height = 0, width = 0, words = 0;
-    Border border;
-    int first = kEnd, last = -1;
-    size_t offset = 0;  // in words
-
-    bool same_geometry(const BitSlot& o) const {
-      return images == o.images && height == o.height && width == o.width &&
-             words == o.words && border.top == o.border.top &&
-             border.bottom == o.border.bottom &&
-             border.left == o.border.left && border.right == o.border.right;
-    }
-    int64_t row() const {
-      return (border.left + width + border.right) * words;
-    }
-    int64_t image() const {
-      return (border.top + height + border.bottom) * row();
-    }
-  };
-
-  // Slots of bits are named by the node whose memory they are. Only slots of
-  // one geometry share memory, so that borders stay zero.
-  void place_bits() {
-    std::vector<BitSlot> slots(count());
-    for (int i = 0; i < count(); ++i) {
-      if (!node(i).value.sign) continue;
-      if (m_.bits_[i].slot < 0) m_.bits_[i].slot = i;
-      BitSlot& slot = slots[m_.bits_[i].slot];
-      slot.last = std::max(slot.last, last_read_[i]);
-      if (m_.bits_[i].slot != i) continue;
-      const Sheet sheet(node(i).value);
-      slot.images = sheet.images;
-      slot.height = sheet.height;
-      slot.width = sheet.width;
-      slot.words = words_of(i);
-      slot.border = border_of(i);
-    }
-    for (const Task& task : tasks_.tasks) {
-      const int made = task.sign >= 0 ? task.sign : task.result;
-      if (!node(made).value.sign) continue;
-      BitSlot& slot = slots[m_.bits_[made].slot];
-      slot.first = std::min(slot.first, task.at);
-      slot.last = std::max(slot.last, task.at);
-    }
-    share_bits(slots);
-    for (int i = 0; i < count(); ++i) {
-      BitPlace& place = m_.bits_[i];
-      if (place.slot < 0) continue;
-      const BitSlot& slot = slots[place.slot];
-      place.image = slot.image();
-      place.row = slot.row();
-      place.pixel = slot.words;
-      place.word += static_cast<int64_t>(slot.offset) +
-                    slot.border.top * slot.row() +
-                    slot.border.left * slot.words;
-    }
-  }
-
-  void share_bits(std::vector<BitSlot>& slots) {
-    std::vector<int> order;
-    for (int i = 0; i < count(); ++i)
-      if (slots[i].first != kEnd) order.push_back(i);
-    std::sort(order.begin(), order.end(),
-              [&](int a, int b) { return slots[a].first < slots[b].first; });
-    std::vector<BitSlot> used;  // with the time of the latest user
-    for (const int i : order) {
-      BitSlot* found = nullptr;
-      for (BitSlot& u : used)
-        if (u.same_geometry(slots[i]) && u.last < slots[i].first) found = &u;
-      if (!found) {
-        used.push_back(slots[i]);
-        found = &used.back();
-        found->offset = bit_words_;
-        bit_words_ += round_up(slots[i].images * slots[i].image(),
-                               kLine / sizeof(uint32_t));
-      }
-      found->last = slots[i].last;
-      slots[i].offset = found->offset;
-    }
   }
 
   // Large slots first, each at the lowest place that is free at its time.

@@ -4,8 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "memory.h"
-#include "workers.h"
+#include "step_maker.h"
 
 namespace mmreact {
 
@@ -25,7 +24,7 @@ class Plan {
 
  private:
   std::vector<Value> values_;  // of the wanted operations
-  std::vector<std::shared_ptr<const void>> tables_;  // what steps point to
+  Tables tables_;
   std::unique_ptr<Memory> memory_;
   std::vector<Step> steps_;
   // What steps read when they run; it stays in place when a plan is moved.

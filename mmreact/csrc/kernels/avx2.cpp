@@ -80,7 +80,7 @@ inline __attribute__((always_inline)) void accumulate(
     }
 }
 
-#include "tile.inc"
+#include "tile.h"
 
 bool supported() { return __builtin_cpu_supports("avx2"); }
 

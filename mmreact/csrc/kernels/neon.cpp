@@ -60,7 +60,7 @@ inline __attribute__((always_inline)) void accumulate(
     }
 }
 
-#include "tile.inc"
+#include "tile.h"
 
 // Every 64-bit ARM processor has it.
 bool supported() { return true; }

@@ -50,7 +50,7 @@ inline void accumulate(const uint32_t* const* in, const int64_t* offsets,
     }
 }
 
-#include "tile.inc"
+#include "tile.h"
 
 bool supported() { return true; }
 

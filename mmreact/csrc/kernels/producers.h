@@ -1,0 +1,195 @@
+// What makes tiles. Part of tile.h.
+
+// Producers: each makes a tile of P pixels times block `b`.
+
+struct MakeBinaryConv {
+  const BinaryConv& c;
+
+  template <int P>
+  inline __attribute__((always_inline)) void operator()(
+      const Tile<P>& tile, const Block& block, int64_t b,
+      VF (&v)[P][kVectors]) const {
+    const uint32_t* in[P];
+    VI sums[P][kVectors];  // half the sum of signs, negated
+    const uint32_t* const image = c.in + tile.image * c.image + block.in;
+    const int32_t* const in_at = c.in_at + tile.first;
+    const int32_t* const class_at = c.class_at + tile.first;
+    const int32_t* const start = c.start + b * kBlock;
+    if (c.alike[tile.first] >= P) {
+      VI first[kVectors];
+      MMREACT_UNROLL
+      for (int j = 0; j < kVectors; ++j)
+        first[j] = load(start + class_at[0] + j * kLanes);
+      MMREACT_UNROLL
+      for (int p = 0; p < P; ++p) in[p] = image + in_at[0] + p * c.pixel;
+      each<P>([&](int p, int j) { sums[p][j] = first[j]; });
+    } else {
+      MMREACT_UNROLL
+      for (int p = 0; p < P; ++p) in[p] = image + in_at[p];
+      each<P>([&](int p, int j) {
+        sums[p][j] = load(start + class_at[p] + j * kLanes);
+      });
+    }
+    accumulate<P>(in, c.offsets, c.runs, c.length,
+                  c.weight + b * c.runs * c.length * kBlock, sums);
+    each<P>([&](int p, int j) {
+      v[p][j] = __builtin_convertvector(sums[p][j], VF);
+    });
+    if (c.half) {
+      const float* const half = c.half + b * kBlock;
+      each<P>([&](int p, int j) {
+        v[p][j] -= load(half + class_at[p] + j * kLanes);
+      });
+    }
+    const float* const scale = c.scale + b * kBlock;
+    const float* const shift = c.shift + b * kBlock;
+    each<P>([&](int p, int j) {
+      v[p][j] = v[p][j] * load(scale + j * kLanes) + load(shift + j * kLanes);
+    });
+  }
+};
+
+struct MakeRealConv {
+  const RealConv& c;
+
+  // v += in[p][i] weight[i], for `count` numbers.
+  template <int P>
+  static inline __attribute__((always_inline)) void add(
+      const float* const (&in)[P], int64_t count, const float*& weight,
+      VF (&v)[P][kVectors]) {
+    for (int64_t i = 0; i < count; ++i, weight += kBlock) {
+      VF w[kVectors];
+      MMREACT_UNROLL
+      for (int j = 0; j < kVectors; ++j) w[j] = load(weight + j * kLanes);
+      MMREACT_UNROLL
+      for (int p = 0; p < P; ++p) {
+        const VF x = splat(in[p][i]);
+        MMREACT_UNROLL
+        for (int j = 0; j < kVectors; ++j) v[p][j] += x * w[j];
+      }
+    }
+  }
+
+  template <int P>
+  inline __attribute__((always_inline)) void operator()(
+      const Tile<P>& tile, const Block& block, int64_t b,
+      VF (&v)[P][kVectors]) const {
+    const float* const image = c.in + tile.image * c.image + block.in;
+    const float* weight =
+        c.weight + b * c.kernel[0] * c.kernel[1] * c.channels * kBlock;
+    each<P>([&](int p, int j) {
+      v[p][j] = load(c.bias + b * kBlock + j * kLanes);
+    });
+    bool inside = true;
+    for (int p = 0; p < P; ++p) inside &= c.inside[tile.first + p];
+    const int32_t* const in_at = c.in_at + tile.first;
+    // The taps of a row lie side by side if nothing is between them.
+    const bool joined = inside && c.dilation[1] == 1 && c.pixel == c.channels;
+    for (int64_t ky = 0; ky < c.kernel[0]; ++ky) {
+      const int64_t dy = ky * c.dilation[0] - c.padding[0];
+      for (int64_t kx = 0; kx < (joined ? 1 : c.kernel[1]); ++kx) {
+        const int64_t dx = kx * c.dilation[1] - c.padding[1];
+        const float* in[P];
+        if (inside)
+          for (int p = 0; p < P; ++p)
+            in[p] = image + in_at[p] + dy * c.row + dx * c.pixel;
+        else
+          find_taps(tile, image, dy, dx, in);
+        add<P>(in, joined ? c.kernel[1] * c.channels : c.channels, weight, v);
+      }
+    }
+  }
+
+  // Where a tap of each pixel is: in the image or among zeros.
+  template <int P>
+  __attribute__((noinline)) void find_taps(const Tile<P>& tile,
+                                           const float* image, int64_t dy,
+                                           int64_t dx,
+                                           const float* (&in)[P]) const {
+    const Place<P> place = locate(tile, c.out_width);
+    for (int p = 0; p < P; ++p) {
+      const int64_t y = place.y[p] * c.stride[0] + dy;
+      const int64_t x = place.x[p] * c.stride[1] + dx;
+      const bool valid = y >= 0 && y < c.height && x >= 0 && x < c.width;
+      in[p] = valid ? image + y * c.row + x * c.pixel : c.zeros;
+    }
+  }
+};
+
+struct MakePool {
+  const Pool& c;
+
+  void join(VF& all, VF one) const {
+    all = c.maximum ? larger(one, all) : all + one;
+  }
+
+  template <int P>
+  inline __attribute__((always_inline)) void operator()(
+      const Tile<P>& tile, const Block& block, int64_t,
+      VF (&v)[P][kVectors]) const {
+    const float* const image = c.in + tile.image * c.image + block.channel;
+    const Place<P> place = locate(tile, c.out_width);
+    for (int p = 0; p < P; ++p) {
+      const int32_t y = place.y[p], x = place.x[p];
+      const VF start = splat(c.maximum ? -__FLT_MAX__ : 0.f);
+      VF all[kVectors];
+      for (int j = 0; j < kVectors; ++j) all[j] = start;
+      for (int32_t i = 0; i < c.rows.count[y]; ++i) {
+        const float* const row =
+            image + (c.rows.begin[y] + i * c.rows.step) * c.row;
+        // The sum of sums of rows, as where means of 2x2 are made elsewhere.
+        VF sum[kVectors];
+        for (int j = 0; j < kVectors; ++j) sum[j] = start;
+        for (int32_t k = 0; k < c.columns.count[x]; ++k) {
+          const float* const in =
+              row + (c.columns.begin[x] + k * c.columns.step) * c.pixel;
+          for (int j = 0; j < kVectors; ++j)
+            join(sum[j], block.lanes == kBlock
+                             ? load_block<true>(in, j, kBlock)
+                             : load_block<false>(in, j, block.lanes));
+        }
+        for (int j = 0; j < kVectors; ++j) join(all[j], sum[j]);
+      }
+      const VF divisor =
+          splat(c.maximum ? 1.f : c.rows.divisor[y] * c.columns.divisor[x]);
+      for (int j = 0; j < kVectors; ++j) v[p][j] = all[j] / divisor;
+    }
+  }
+};
+
+struct MakeLoad {
+  const Load& c;
+
+  template <int P>
+  inline __attribute__((always_inline)) void operator()(
+      const Tile<P>& tile, const Block& block, int64_t,
+      VF (&v)[P][kVectors]) const {
+    if (c.bits) {
+      const uint32_t* const bits =
+          c.bits + tile.image * c.bits_image + block.channel / kBlock;
+      for (int p = 0; p < P; ++p) {
+        const uint32_t word = bits[c.bits_at[tile.first + p]];
+        float values[kBlock];
+        for (int i = 0; i < kBlock; ++i)
+          values[i] = word >> i & 1 ? 1.f : -1.f;
+        for (int j = 0; j < kVectors; ++j) v[p][j] = load(values + j * kLanes);
+      }
+      return;
+    }
+    const Operand& o = c.in;
+    const float* const data = o.data + tile.image * o.image +
+                              tile.first * o.pixel +
+                              (o.channels ? block.channel : 0);
+    const int lanes = block.lanes;
+    if (!o.channels)
+      each<P>([&](int p, int j) { v[p][j] = splat(data[p * o.pixel]); });
+    else if (lanes == kBlock)
+      each<P>([&](int p, int j) {
+        v[p][j] = load_block<true>(data + p * o.pixel, j, lanes);
+      });
+    else
+      each<P>([&](int p, int j) {
+        v[p][j] = load_block<false>(data + p * o.pixel, j, lanes);
+      });
+  }
+};

@@ -1,0 +1,156 @@
+// Tiles in terms of the compiler's vectors, for every instruction set. A
+// kernel's file defines, in a namespace of its own,
+//   kLanes, kTile      lanes of a vector; pixels of a tile
+//   VF, VI             vectors of kLanes floats and int32
+//   signs(v, t)        the lanes of a block where v > t, as bits
+//   larger(a, b)       a > b ? a : b
+//   smaller(a, b)      a < b ? a : b
+//   accumulate<P>()    adds popcounts to the sums of P pixels times kBlock
+//                      channels
+// before it includes this one, which is made for that alone: it has no guard.
+//
+// The order of floating-point operations is the same in all of them: lanes
+// are output channels, sums run over taps and input channels in their order,
+// and products are rounded before they are added (-ffp-contract=off). So all
+// kernels give the same bits.
+
+#define MMREACT_UNROLL _Pragma("GCC unroll 16")
+
+constexpr int kVectors = kBlock / kLanes;
+
+inline VF load(const float* p) {
+  VF v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+
+inline VI load(const int32_t* p) {
+  VI v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+
+inline VF splat(float x) { return x - VF{}; }
+
+// Vector j of a block, of which only the valid lanes are touched.
+template <bool kFull>
+inline VF load_block(const float* p, int j, int lanes) {
+  if (kFull) return load(p + j * kLanes);
+  float values[kLanes] = {};
+  for (int i = 0; i < kLanes && j * kLanes + i < lanes; ++i)
+    values[i] = p[j * kLanes + i];
+  return load(values);
+}
+
+template <bool kFull>
+inline void store_block(float* p, int j, int lanes, VF v) {
+  if (kFull) {
+    __builtin_memcpy(p + j * kLanes, &v, sizeof v);
+    return;
+  }
+  float values[kLanes];
+  __builtin_memcpy(values, &v, sizeof v);
+  for (int i = 0; i < kLanes && j * kLanes + i < lanes; ++i)
+    p[j * kLanes + i] = values[i];
+}
+
+// P pixels of an image, side by side or at the end of a row and the start of
+// the next one.
+template <int P>
+struct Tile {
+  int64_t image, first;
+};
+
+// Row and column of the pixels of a tile.
+template <int P>
+struct Place {
+  int32_t y[P], x[P];
+};
+
+template <int P>
+inline Place<P> locate(const Tile<P>& tile, int64_t width) {
+  Place<P> place;
+  const uint32_t w = static_cast<uint32_t>(width);
+  uint32_t y = static_cast<uint32_t>(tile.first) / w;
+  uint32_t x = static_cast<uint32_t>(tile.first) % w;
+  MMREACT_UNROLL
+  for (int p = 0; p < P; ++p) {
+    place.y[p] = static_cast<int32_t>(y);
+    place.x[p] = static_cast<int32_t>(x);
+    if (++x == w) x = 0, ++y;
+  }
+  return place;
+}
+
+// Calls f(p, j) for all vectors of a tile, unrolled.
+template <int P, class F>
+inline __attribute__((always_inline)) void each(F&& f) {
+  MMREACT_UNROLL
+  for (int p = 0; p < P; ++p) {
+    MMREACT_UNROLL
+    for (int j = 0; j < kVectors; ++j) f(p, j);
+  }
+}
+
+#include "epilogue.h"
+#include "producers.h"
+
+template <int P, bool kMeans, class Make>
+inline void run_tile(const Make& make, const Job& job, int64_t image,
+                     int64_t first, int64_t b) {
+  const Tile<P> tile{image, first};
+  const Block& block = job.blocks[b];
+  VF v[P][kVectors];
+  make.template operator()<P>(tile, block, b, v);
+  if (kMeans || (P == kTile && block.lanes == kBlock)) {
+    finish<P, true, kMeans>(v, tile, block, job.epilogue);
+  } else {
+    float values[P][kBlock];
+    each<P>([&](int p, int j) {
+      store_block<true>(values[p], j, kBlock, v[p][j]);
+    });
+    finish_pixels(values[0], P, image, first, block, job.epilogue);
+  }
+}
+
+// Whole tiles as long as there are enough pixels, then smaller ones.
+template <int P, bool kMeans, class Make>
+inline void run_pixels(const Make& make, const Job& job, int64_t image,
+                       int64_t first, int64_t last, int64_t b) {
+  for (; first + P <= last; first += P)
+    run_tile<P, kMeans>(make, job, image, first, b);
+  if constexpr (P > 1 && !kMeans)
+    run_pixels<P / 2, false>(make, job, image, first, last, b);
+}
+
+template <int P, bool kMeans, class Make>
+inline void run(const Make& make, const Job& job, const Range& range) {
+  for (int64_t first = range.first; first < range.last; first += job.band) {
+    const int64_t last =
+        first + job.band < range.last ? first + job.band : range.last;
+    for (int64_t b = range.block_first; b < range.block_last; ++b)
+      run_pixels<P, kMeans>(make, job, range.image, first, last, b);
+  }
+}
+
+void binary_conv(const BinaryConv& c, const Job& job, const Range& range) {
+  // As many pixels as the means need, and the registers hold.
+  constexpr int kPairs = kTile >= 7 ? kPooledTile : kTile < 2 ? 2 : kTile;
+  static_assert(kPooledTile % kPairs == 0, "tiles end with a row");
+  if (job.epilogue.pooled_width)
+    run<kPairs, true>(MakeBinaryConv{c}, job, range);
+  else
+    run<kTile, false>(MakeBinaryConv{c}, job, range);
+}
+
+void real_conv(const RealConv& c, const Job& job, const Range& range) {
+  run<kTile, false>(MakeRealConv{c}, job, range);
+}
+
+void pool(const Pool& c, const Job& job, const Range& range) {
+  run<kTile, false>(MakePool{c}, job, range);
+}
+
+void load(const Load& c, const Job& job, const Range& range) {
+  run<kTile, false>(MakeLoad{c}, job, range);
+}
