@@ -167,6 +167,29 @@ def test_binary_convolutions(kernel, case):
 
 @needs_library
 @pytest.mark.parametrize('kernel', KERNELS)
+@pytest.mark.parametrize('size,padding', [((1, 1), 0), ((1, 1), 1),
+                                          ((111, 1), 1), ((1, 113), 0),
+                                          ((5, 6), 0)])
+@pytest.mark.parametrize('channels', [(3, 32), (33, 300), (64, 257)])
+def test_real_1x1_convolutions(kernel, size, padding, channels):
+    """Where one pixel is left, several blocks of channels go together."""
+    cin, cout = channels
+    program = Program((cin, *size), [
+        ops.Conv2d(
+            'conv', ('input', ),
+            real(cout, cin, 1, 1),
+            real(cout),
+            padding=(padding, padding)),
+        ops.RPReLU('act', ('conv', ), real(cout), real(cout), real(cout)),
+        ops.AdaptiveAvgPool2d('pool', ('act', )),
+        ops.Flatten('flat', ('pool', )),
+        ops.Linear('fc', ('flat', ), real(1000, cout), real(1000))
+    ], 'fc')
+    check(program, real(2, cin, *size), kernel)
+
+
+@needs_library
+@pytest.mark.parametrize('kernel', KERNELS)
 @pytest.mark.parametrize('width', [64, 66, 96])
 @pytest.mark.parametrize('batch,size', [(1, (9, 9)), (3, (12, 17))])
 def test_every_operation(kernel, width, batch, size):

@@ -249,15 +249,18 @@ class StepMaker {
     step.cost = static_cast<double>(sheet.images * pixels * count) *
                 (tile_cost + kStoreCost);
     step.run = [=](int64_t begin, int64_t end) {
-      for (int64_t unit = begin; unit < end; ++unit) {
+      for (int64_t unit = begin; unit < end;) {
         const int64_t band = unit / split % bands, part = unit % split;
+        // Units that differ in their block only are done together.
+        const int64_t parts = std::min(split - part, end - unit);
         Range range;
         range.image = unit / split / bands;
         range.first = band * job.band;
         range.last = std::min(pixels, range.first + job.band);
         range.block_first = split == 1 ? 0 : part;
-        range.block_last = split == 1 ? count : part + 1;
+        range.block_last = split == 1 ? count : part + parts;
         run(producer, job, range);
+        unit += parts;
       }
     };
     return step;
@@ -346,6 +349,7 @@ class StepMaker {
       conv.dilation[i] = op.dilation[i];
     }
     conv.channels = p.channels;
+    conv.grouped = op.groups > 1;
     const Sheet out(n.value);
     conv.in_at =
         pixels(n.value, op.stride[0] * conv.row, op.stride[1] * conv.pixel);

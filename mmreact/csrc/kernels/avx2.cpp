@@ -1,12 +1,13 @@
-// AVX2: a lane is an output channel, as in avx512.cpp. There is no popcount;
-// vpshufb looks up the number of ones of each half byte, and the counts are
-// added as bytes as long as they cannot overflow (31 times 8 is below 256).
+// AVX2 and FMA: a lane is an output channel, as in avx512.cpp. There is no
+// popcount; vpshufb looks up the number of ones of each half byte, and the
+// counts are added as bytes as long as they cannot overflow (31 times 8 is
+// below 256).
 #if defined(__x86_64__)
 
 #include "kernel.h"
 
 #pragma GCC push_options
-#pragma GCC target("avx2")
+#pragma GCC target("avx2,fma")
 
 #include <immintrin.h>
 
@@ -22,6 +23,8 @@ typedef int32_t VI __attribute__((vector_size(4 * kLanes)));
 
 inline VF larger(VF a, VF b) { return _mm256_max_ps(a, b); }
 inline VF smaller(VF a, VF b) { return _mm256_min_ps(a, b); }
+
+inline VF multiply_add(VF a, VF b, VF c) { return _mm256_fmadd_ps(a, b, c); }
 
 inline uint32_t signs(const VF (&v)[4], const float* threshold) {
   uint32_t bits = 0;
@@ -82,7 +85,9 @@ inline __attribute__((always_inline)) void accumulate(
 
 #include "tile.h"
 
-bool supported() { return __builtin_cpu_supports("avx2"); }
+bool supported() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
 
 }  // namespace avx2
 

@@ -26,6 +26,8 @@ typedef int32_t VI __attribute__((vector_size(4 * kLanes)));
 inline VF larger(VF a, VF b) { return _mm512_maskz_max_ps(0xFFFF, a, b); }
 inline VF smaller(VF a, VF b) { return _mm512_maskz_min_ps(0xFFFF, a, b); }
 
+inline VF multiply_add(VF a, VF b, VF c) { return _mm512_fmadd_ps(a, b, c); }
+
 inline uint32_t signs(const VF (&v)[2], const float* threshold) {
   return _mm512_kunpackw(
       _mm512_cmp_ps_mask(v[1], _mm512_loadu_ps(threshold + kLanes),

@@ -122,7 +122,8 @@ struct RealConv {
   int64_t image, row, pixel;
   int64_t height, width, out_width;
   int64_t kernel[2], stride[2], padding[2], dilation[2];
-  int64_t channels;       // of a group
+  int64_t channels;  // of a group
+  bool grouped;
   const int32_t* in_at;   // the first tap of each output pixel, if the padding
   const uint8_t* inside;  // were 0; whether its whole window is in the image
   const float* zeros;     // so many

@@ -21,6 +21,12 @@ typedef int32_t VI __attribute__((vector_size(4 * kLanes)));
 inline VF larger(VF a, VF b) { return a > b ? a : b; }
 inline VF smaller(VF a, VF b) { return a < b ? a : b; }
 
+inline VF multiply_add(VF a, VF b, VF c) {
+  return reinterpret_cast<VF>(vfmaq_f32(reinterpret_cast<float32x4_t>(c),
+                                        reinterpret_cast<float32x4_t>(a),
+                                        reinterpret_cast<float32x4_t>(b)));
+}
+
 inline uint32_t signs(const VF (&v)[8], const float* threshold) {
   const uint32x4_t places = {1, 2, 4, 8};
   uint32_t bits = 0;

@@ -16,6 +16,13 @@ typedef uint32_t VU __attribute__((vector_size(4 * kLanes)));
 inline VF larger(VF a, VF b) { return a > b ? a : b; }
 inline VF smaller(VF a, VF b) { return a < b ? a : b; }
 
+// Slow where the processor has no such instruction, but exact.
+inline VF multiply_add(VF a, VF b, VF c) {
+  VF sum;
+  for (int i = 0; i < kLanes; ++i) sum[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return sum;
+}
+
 inline uint32_t signs(const VF (&v)[kBlock / kLanes], const float* threshold) {
   uint32_t bits = 0;
   for (int i = 0; i < kBlock; ++i)

@@ -52,7 +52,7 @@ struct MakeBinaryConv {
 struct MakeRealConv {
   const RealConv& c;
 
-  // v += in[p][i] weight[i], for `count` numbers.
+  // v += in[p][i] weight[i], for `count` numbers, each rounded once.
   template <int P>
   static inline __attribute__((always_inline)) void add(
       const float* const (&in)[P], int64_t count, const float*& weight,
@@ -65,7 +65,8 @@ struct MakeRealConv {
       for (int p = 0; p < P; ++p) {
         const VF x = splat(in[p][i]);
         MMREACT_UNROLL
-        for (int j = 0; j < kVectors; ++j) v[p][j] += x * w[j];
+        for (int j = 0; j < kVectors; ++j)
+          v[p][j] = multiply_add(x, w[j], v[p][j]);
       }
     }
   }

@@ -5,14 +5,16 @@
 //   signs(v, t)        the lanes of a block where v > t, as bits
 //   larger(a, b)       a > b ? a : b
 //   smaller(a, b)      a < b ? a : b
+//   multiply_add(a, b, c)  a b + c, rounded once
 //   accumulate<P>()    adds popcounts to the sums of P pixels times kBlock
 //                      channels
 // before it includes this one, which is made for that alone: it has no guard.
 //
 // The order of floating-point operations is the same in all of them: lanes
-// are output channels, sums run over taps and input channels in their order,
-// and products are rounded before they are added (-ffp-contract=off). So all
-// kernels give the same bits.
+// are output channels, sums run over taps and input channels in their order.
+// Real convolutions add with one rounding (fma); elsewhere products are
+// rounded before they are added (-ffp-contract=off). So all kernels give the
+// same bits.
 
 #define MMREACT_UNROLL _Pragma("GCC unroll 16")
 
@@ -143,8 +145,46 @@ void binary_conv(const BinaryConv& c, const Job& job, const Range& range) {
     run<kTile, false>(MakeBinaryConv{c}, job, range);
 }
 
+// A linear layer of one vector: one pixel times some blocks at a time, so that
+// a sum need not wait for the one before.
+template <int B>
+inline int64_t linear_blocks(const RealConv& c, const Job& job,
+                             const Range& range) {
+  int64_t b = range.block_first;
+  for (; b + B <= range.block_last; b += B) {
+    const float* const in = c.in + range.image * c.image + job.blocks[b].in +
+                            c.in_at[range.first] - c.padding[0] * c.row -
+                            c.padding[1] * c.pixel;
+    const float* const weight = c.weight + b * c.channels * kBlock;
+    VF v[B][kVectors];
+    each<B>([&](int i, int j) {
+      v[i][j] = load(c.bias + (b + i) * kBlock + j * kLanes);
+    });
+    for (int64_t k = 0; k < c.channels; ++k) {
+      const VF x = splat(in[k]);
+      each<B>([&](int i, int j) {
+        const float* const w = weight + (i * c.channels + k) * kBlock;
+        v[i][j] = multiply_add(x, load(w + j * kLanes), v[i][j]);
+      });
+    }
+    for (int i = 0; i < B; ++i) {
+      float values[kBlock];
+      for (int j = 0; j < kVectors; ++j)
+        store_block<true>(values, j, kBlock, v[i][j]);
+      finish_pixels(values, 1, range.image, range.first, job.blocks[b + i],
+                    job.epilogue);
+    }
+  }
+  return b;
+}
+
 void real_conv(const RealConv& c, const Job& job, const Range& range) {
-  run<kTile, false>(MakeRealConv{c}, job, range);
+  Range rest = range;
+  const bool vector = range.last - range.first == 1 && !c.grouped &&
+                      c.kernel[0] * c.kernel[1] == 1 && c.inside[range.first];
+  constexpr int kBlocks = kVectors > 4 ? 1 : 8 / kVectors;
+  if (vector) rest.block_first = linear_blocks<kBlocks>(c, job, range);
+  run<kTile, false>(MakeRealConv{c}, job, rest);
 }
 
 void pool(const Pool& c, const Job& job, const Range& range) {
