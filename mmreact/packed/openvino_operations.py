@@ -45,13 +45,25 @@ def windows(op, end=None):
     return list(op.stride), list(op.padding), list(end or op.padding)
 
 
-def convolution(op, x, weight: np.ndarray):
+def convolution(op, graph, x, weight: np.ndarray):
+    """A convolution in real numbers, kept from two faults of OpenVINO."""
+    stride, begin, end = windows(op)
+    dilation = list(op.dilation)
+    if weight.shape[2:] == (1, 1) and any(begin):
+        # Of a 1x1 kernel it applies the stride before the padding.
+        weight = np.pad(weight, ((0, 0), (0, 0), (0, 1), (0, 1)))
+        end, dilation = [n + 1 for n in end], [1, 1]
+    crop = graph.values[op.name].shape[3] == 1 and stride[1] > stride[0]
+    if crop:  # Of one channel it computes the one column wrongly.
+        stride = [stride[0], 1]
     if op.groups == 1:
-        return opset.convolution(x, constant(weight), *windows(op),
-                                 op.dilation)
-    weight = weight.reshape(op.groups, -1, *weight.shape[1:])
-    return opset.group_convolution(x, constant(weight), *windows(op),
-                                   op.dilation)
+        y = opset.convolution(x, constant(weight), stride, begin, end,
+                              dilation)
+    else:
+        weight = weight.reshape(op.groups, -1, *weight.shape[1:])
+        y = opset.group_convolution(x, constant(weight), stride, begin, end,
+                                    dilation)
+    return opset.slice(y, [0], [1], [1], [3]) if crop else y
 
 
 def scaled_sum(op, graph, y):
@@ -67,7 +79,7 @@ def scaled_sum(op, graph, y):
 
 @builds(ops.Conv2d)
 def conv2d(op, graph, x):
-    return affine_node(convolution(op, x, op.weight), None, op.bias, 4)
+    return affine_node(convolution(op, graph, x, op.weight), None, op.bias, 4)
 
 
 @builds(ops.Linear)
@@ -79,7 +91,7 @@ def linear(op, graph, x):
 @builds(ops.BinaryConv2d)
 def binary_conv2d(op, graph, x):
     signs = unpack(op.weight, op.in_channels // op.groups)
-    y = convolution(op, x, signs.transpose(0, 3, 1, 2))
+    y = convolution(op, graph, x, signs.transpose(0, 3, 1, 2))
     return scaled_sum(op, graph, y)
 
 

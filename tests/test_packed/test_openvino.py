@@ -9,6 +9,7 @@ import numpy as np
 import openvino
 import pytest
 from programs import Draft, random_program, reactnet
+from random_programs import random_program as any_program
 from test_operations import CASES, value_of
 
 from mmreact.packed import (INPUT, OPERATIONS, PackedModel, Program,
@@ -144,20 +145,43 @@ def test_memory_of_bits():
     assert binary < size < binary + 40_000
 
 
-def test_equals_reference_layer_by_layer():
-    """On a network with usual numbers, from equal inputs."""
-    program = reactnet()
-    x = np.random.default_rng(1).normal(size=(2, 3, 32, 32))
+def expect_equal_layers(program, x):
+    """Each layer as the reference's, from the same inputs."""
     names = [op.name for op in program.operations]
-    results = OpenVINOBackend(program, 1).run(x.astype(np.float32), names)
-    results[INPUT] = x.astype(np.float32)
+    results = OpenVINOBackend(program, 1).run(x, names)
+    results[INPUT] = x
     for op in program.operations:
         expected = run_operation(op, *(results[name] for name in op.inputs))
         if expected.dtype == np.int8:
-            assert np.array_equal(results[op.name], expected)
+            np.testing.assert_array_equal(results[op.name], expected)
         else:
             np.testing.assert_allclose(
-                results[op.name], expected, 1e-5, 1e-5, err_msg=op.name)
+                results[op.name],
+                expected,
+                1e-5,
+                1e-5 * np.abs(expected).max(),
+                err_msg=op.name)
+
+
+def normal(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def test_usual_network():
+    expect_equal_layers(reactnet(), normal(2, 3, 32, 32))
+
+
+@pytest.mark.parametrize('seeds', [
+    range(15),
+    pytest.param(range(1000, 1300), marks=pytest.mark.slow),
+])
+def test_any_program(seeds):
+    for seed in seeds:
+        program = any_program(seed)
+        expect_equal_layers(program, normal(2, *program.input_shape))
+
+
+# All numbers exact, whatever is merged
 
 
 def expect_programs(seeds):
@@ -191,7 +215,7 @@ def test_random_programs(seeds):
     assert (result.returncode, result.stdout) == (0, '1\n'), result.stderr
 
 
-# What OpenVINO merges wrongly if it is let
+# What OpenVINO gets wrong if it is let
 
 
 def conv(draft, x, channels=16, **kwargs):
@@ -238,6 +262,18 @@ def negative_slope_after_max_pool(draft):
     return draft.add(ops.Concat, parts)
 
 
+def padded_1x1_convolution(draft):
+    x = draft.add(ops.Clamp, INPUT)
+    return draft.add(ops.Conv2d, x, draft.quarters(5, 16, 1, 1),
+                     draft.quarters(5), (2, 2), (1, 1))
+
+
+def one_column_of_one_channel(draft):
+    x = draft.add(ops.Slice, INPUT, 0, 1)
+    return draft.add(ops.Conv2d, x, draft.quarters(8, 1, 3, 5),
+                     draft.quarters(8), (1, 2))
+
+
 def scaled_sums_at_a_threshold(draft):
     """Sums that are 0 stay 0 with any scale."""
     z = draft.sign(draft.add(ops.Slice, INPUT, 0, 6))
@@ -273,11 +309,11 @@ def linear_on_bits(draft):
 
 @pytest.mark.parametrize('build', [
     sum_for_a_sign_alone, shift_for_a_sign_alone, two_equal_signs,
-    abs_after_max_pool, negative_slope_after_max_pool,
-    scaled_sums_at_a_threshold, sign_with_other_readers, parts_of_signs,
-    linear_on_bits
+    abs_after_max_pool, negative_slope_after_max_pool, padded_1x1_convolution,
+    one_column_of_one_channel, scaled_sums_at_a_threshold,
+    sign_with_other_readers, parts_of_signs, linear_on_bits
 ])
-def test_is_not_merged_wrongly(build):
+def test_faults_are_avoided(build):
     draft = Draft(np.random.default_rng(0), 16, (6, 6))
     program = draft.finish(build(draft))
     x = draft.quarters(3, 16, 6, 6)
@@ -308,7 +344,7 @@ def test_sizes_batches_and_sets_of_results(monkeypatch):
     engine, reference = OpenVINOBackend(program, 1), ReferenceBackend(program)
     shapes = [(1, 8, 6, 6), (2, 8, 6, 6), (7, 8, 3, 9), (1, 8, 1, 1)]
     for shape in shapes * 2:
-        x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        x = normal(*shape)
         result = engine.run(x, ['conv'])['conv']
         np.testing.assert_array_equal(result,
                                       reference.run(x, ['conv'])['conv'])
@@ -333,11 +369,11 @@ def test_any_array(x):
 @pytest.mark.parametrize('hint', ['latency', 'throughput'])
 def test_threads_call_at_the_same_time(hint):
     program = reactnet()
-    inputs = np.random.default_rng(0).normal(size=(40, 2, 3, 32, 32))
+    inputs = normal(40, 2, 3, 32, 32)
     engine = OpenVINOBackend(program, 2, hint)
 
     def run(x):
-        return engine.run(x.astype(np.float32), ['fc'])['fc']
+        return engine.run(x, ['fc'])['fc']
 
     serial = [run(x) for x in inputs]
     with ThreadPoolExecutor(8) as pool:
@@ -347,13 +383,13 @@ def test_threads_call_at_the_same_time(hint):
 
 def test_packed_model(packed):
     """As a user calls it."""
-    x = np.random.default_rng(0).normal(size=(2, 3, 9, 9))
-    expected = PackedModel(packed, 'reference')
-    model = PackedModel(packed, 'openvino')
+    x = normal(2, 3, 9, 9)
+    model, reference = (
+        PackedModel(packed, name) for name in ('openvino', 'reference'))
     assert model.backend.name == 'openvino'
-    np.testing.assert_allclose(model(x), expected(x), 1e-5, 1e-5)
-    for result, feature in zip(model.features(x), expected.features(x)):
-        np.testing.assert_allclose(result, feature, 1e-5, 1e-5)
+    np.testing.assert_allclose(model(x), reference(x), 1e-5, 1e-5)
+    for result, expected in zip(model.features(x), reference.features(x)):
+        np.testing.assert_allclose(result, expected, 1e-5, 1e-5)
 
 
 class Cube(ops.Operation):
@@ -420,9 +456,9 @@ def test_export(tmp_path):
     model = openvino.Core().read_model(path)
     info = model.get_rt_info(['mmreact', 'classes'])
     assert info.astype(str) == '["a b", "\\u00e9"]'
-    x = np.random.default_rng(0).normal(size=(2, 3, 32, 32))
-    result = compiled(model)(dict(input=x.astype(np.float32)))
-    expected = ReferenceBackend(program).run(x.astype(np.float32), ['fc'])
+    x = normal(2, 3, 32, 32)
+    result = compiled(model)(dict(input=x))
+    expected = ReferenceBackend(program).run(x, ['fc'])
     np.testing.assert_allclose(result['fc'], expected['fc'], 1e-5, 1e-5)
 
 

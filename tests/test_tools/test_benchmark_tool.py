@@ -23,7 +23,8 @@ def path(tmp_path_factory):
 
 
 def test_table(path, run_tool):
-    out = run_tool(TOOL, path, '--rounds', 2, '--against', 'openvino-fp32',
+    out = run_tool(TOOL, path, '--rounds', 2, '--backend', 'openvino',
+                   '--against', 'openvino-fp32',
                    'onnxruntime').stdout.splitlines()
     size = path.stat().st_size
     assert out[0] == f'{path}: {size:,} bytes, input 1x3x8x8, 1 thread'
@@ -52,7 +53,7 @@ def test_json(path, run_tool):
 
 
 @pytest.mark.parametrize('args,message', [
-    (['--size', 1], 'has a window larger'),
+    (['--backend', 'reference', '--size', 1], 'has a window larger'),
     (['--threads', 0], '--threads takes a positive number'),
     (['--size', 1, 2, 3], '--size takes one or two'),
     (['--against', 'tensorrt'], "choose from onnxruntime, openvino-fp32"),
