@@ -18,9 +18,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import numpy as np
-from conftest import build_packed
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from small_networks import build_packed
 
 from mmreact.packed import (INPUT, PackedFileError, Preprocessing, load_packed,
                             save_packed)

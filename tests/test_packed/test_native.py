@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import build_program
 from random_programs import random_program
+from small_networks import build_program
 
 from mmreact.packed import (BackendMissingError, PackedModel, Program,
                             ProgramError, native, ops)
@@ -402,7 +402,7 @@ def test_in_a_process_without_torch():
 import sys, numpy as np
 from mmreact.packed.native import NativeBackend
 sys.path.insert(0, 'tests/test_packed')
-from conftest import build_program
+from small_networks import build_program
 y = NativeBackend(build_program()).run(
     np.zeros((1, 3, 9, 9), np.float32), ['head.fc'])['head.fc']
 assert np.isfinite(y).all() and 'torch' not in sys.modules'''

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import build_program
 from random_programs import random_program
+from small_networks import build_program
 
 from mmreact.packed import PackedFile, native, save_packed
 

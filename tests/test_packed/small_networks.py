@@ -1,0 +1,70 @@
+"""A small packed network that has every operation."""
+import numpy as np
+
+from mmreact.packed import INPUT, PackedFile, Preprocessing, Program, ops
+from mmreact.packed.bits import pack
+
+SIZE = 9
+
+
+def build_program(seed=0, width=66):
+    """Every operation once or more; input 3x9x9, 5 classes."""
+    rng = np.random.default_rng(seed)
+
+    def f32(*shape):
+        return rng.normal(size=shape).astype(np.float32)
+
+    def bits(*shape):
+        return pack(rng.normal(size=shape))
+
+    def flip(number):
+        return rng.integers(0, 2, number).astype(np.uint8)
+
+    c, pad = width, dict(padding=(1, 1))
+    return Program((3, SIZE, SIZE), [
+        ops.Conv2d('stem', (INPUT, ), f32(c, 3, 3, 3), f32(c), **pad),
+        ops.Sign('body.sign', ('stem', ), f32(c), flip(c)),
+        ops.BinaryConv2d('body.conv', ('body.sign', ), bits(c, 3, 3, c),
+                         f32(c), f32(c), c, **pad),
+        ops.Add('body.add', ('body.conv', 'stem')),
+        ops.RPReLU('body.rprelu', ('body.add', ), f32(c), f32(c), f32(c)),
+        ops.Affine('norm', ('body.rprelu', ), f32(c), f32(c)),
+        ops.Sign('groups.sign', ('norm', ), f32(c), flip(c)),
+        ops.BinaryConv2d(
+            'groups.conv', ('groups.sign', ),
+            bits(c, 3, 3, c // 2),
+            f32(c),
+            f32(c),
+            c,
+            groups=2,
+            **pad),
+        ops.Tanh('tanh', ('groups.conv', )),
+        ops.Abs('abs', ('norm', )),
+        ops.ChannelMean('mean', ('abs', )),
+        ops.Multiply('gate', ('tanh', 'mean')),
+        ops.Scale('scale', ('gate', ), f32(c, 1, 1)),
+        ops.Concat('cat', ('scale', 'norm')),
+        ops.Slice('slice', ('cat', ), 1, c + 1),
+        ops.MaxPool2d('max', ('slice', ), (3, 3), (2, 2), **pad),
+        ops.AvgPool2d('avg', ('max', ), (2, 2), (2, 2), ceil_mode=True),
+        ops.AdaptiveAvgPool2d('pool', ('avg', )),
+        ops.Flatten('flat', ('pool', )),
+        ops.Sigmoid('sigmoid', ('flat', )),
+        ops.Clamp('clamp', ('sigmoid', ), 0.25, 0.75),
+        ops.Sign('head.sign', ('clamp', ), f32(c), flip(c)),
+        ops.BinaryLinear('head.hidden',
+                         ('head.sign', ), bits(7, c), f32(7), f32(7), c),
+        ops.Linear('head.fc', ('head.hidden', ), f32(5, 7), f32(5)),
+    ], 'head.fc', ('body.rprelu', 'groups.sign'))
+
+
+def build_packed(**kwargs):
+    return PackedFile(
+        build_program(**kwargs),
+        Preprocessing(
+            resize_short=12,
+            crop=(9, 9),
+            mean=(123.675, 116.28, 103.53),
+            std=(58.395, 57.12, 57.375)),
+        ('one', 'two', 'drei', 'quatre', '5'),
+        dict(config='configs/a.py', checkpoint_sha256='00', mmreact='0.1.0'))
