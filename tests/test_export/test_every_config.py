@@ -26,6 +26,13 @@ LARGE = [
     if 'in1k' in name and '-120e' not in name and '-256e' not in name
 ]
 
+#: Those that the engines run too: the last stages, and one of the eight VGG,
+#: which take long and have the same operations.
+LAST = [
+    name for name in LARGE if '-stage' not in name and (
+        not name.startswith('vgg') or name.startswith('vgg11bn'))
+]
+
 
 @pytest.fixture(autouse=True)
 def scope():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
-from test_every_config import (ABLATIONS, BACKBONES, CONFIGS, LARGE, SMALL,
+from test_every_config import (ABLATIONS, BACKBONES, CONFIGS, LAST, SMALL,
                                input_shape, scope)
 
 from mmreact.export import lower, verify
@@ -61,7 +61,7 @@ both = pytest.mark.parametrize('backend', [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', [*SMALL, *LARGE])
+@pytest.mark.parametrize('name', [*SMALL, *LAST])
 @both
 def test_config(name, backend, randomize, images):
     cfg = Config.fromfile(CONFIGS[name])

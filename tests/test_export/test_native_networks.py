@@ -5,7 +5,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
-from test_every_config import (ABLATIONS, BACKBONES, CONFIGS, LARGE, SMALL,
+from test_every_config import (ABLATIONS, BACKBONES, CONFIGS, LAST, SMALL,
                                input_shape)
 
 from mmreact.export import lower
@@ -50,7 +50,7 @@ def check(model, shape, images, number=2):
 
 @pytest.mark.parametrize('name', [
     pytest.param(name, marks=[] if name in SMALL else pytest.mark.slow)
-    for name in [*SMALL, *LARGE]
+    for name in [*SMALL, *LAST]
 ])
 def test_config(name, randomize, images):
     cfg = Config.fromfile(CONFIGS[name])
