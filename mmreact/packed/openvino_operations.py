@@ -165,8 +165,14 @@ def scale(op, graph, x):
 
 
 @builds(ops.Concat)
-def concat(op, graph, *inputs):
-    return opset.concat(list(inputs), 1)
+def concat(op, graph, x, *others):
+    shape = graph.values[op.inputs[0]].shape
+    if others and len(shape) == 4 and shape[1] == 1 and all(
+            other is x for other in others):
+        # OpenVINO copies one channel wrongly in some layouts.
+        ones = constant(np.ones((1 + len(others), 1, 1, 1)))
+        return opset.convolution(x, ones, [1, 1], [0, 0], [0, 0], [1, 1])
+    return opset.concat([x, *others], 1)
 
 
 @builds(ops.Slice)

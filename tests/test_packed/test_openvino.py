@@ -274,6 +274,13 @@ def one_column_of_one_channel(draft):
                      draft.quarters(8), (1, 2))
 
 
+def copies_of_one_channel(draft):
+    x = draft.add(ops.Slice, INPUT, 0, 1)
+    x = draft.add(ops.AvgPool2d, x, (2, 2), (2, 2))
+    copies = draft.add(ops.Concat, (x, x, x))
+    return draft.add(ops.Add, (copies, draft.rprelu(x)))
+
+
 def scaled_sums_at_a_threshold(draft):
     """Sums that are 0 stay 0 with any scale."""
     z = draft.sign(draft.add(ops.Slice, INPUT, 0, 6))
