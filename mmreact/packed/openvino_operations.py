@@ -46,24 +46,47 @@ def windows(op, end=None):
 
 
 def convolution(op, graph, x, weight: np.ndarray):
-    """A convolution in real numbers, kept from two faults of OpenVINO."""
+    """A convolution in real numbers, kept from the faults of OpenVINO."""
     stride, begin, end = windows(op)
-    dilation = list(op.dilation)
-    if weight.shape[2:] == (1, 1) and any(begin):
-        # Of a 1x1 kernel it applies the stride before the padding.
-        weight = np.pad(weight, ((0, 0), (0, 0), (0, 1), (0, 1)))
-        end, dilation = [n + 1 for n in end], [1, 1]
-    crop = graph.values[op.name].shape[3] == 1 and stride[1] > stride[0]
+    size, out = graph.sizes(op)
+    if has_empty_windows(op, weight.shape[2:], size, out):
+        # It moves the stride of a 1x1 kernel in front of the padding, and
+        # crashes if no window holds a pixel.
+        x = with_border(x, graph.values[op.inputs[0]].shape, begin)
+        begin = end = [0, 0]
+    crop = out[1] == 1 and stride[1] > stride[0]
     if crop:  # Of one channel it computes the one column wrongly.
         stride = [stride[0], 1]
     if op.groups == 1:
         y = opset.convolution(x, constant(weight), stride, begin, end,
-                              dilation)
+                              op.dilation)
     else:
         weight = weight.reshape(op.groups, -1, *weight.shape[1:])
         y = opset.group_convolution(x, constant(weight), stride, begin, end,
-                                    dilation)
+                                    op.dilation)
     return opset.slice(y, [0], [1], [1], [3]) if crop else y
+
+
+def has_empty_windows(op, kernel, size, out) -> bool:
+    """Whether a window lies beside the image, or around it with gaps."""
+    for n, o, k, s, p, d in zip(size, out, kernel, op.stride, op.padding,
+                                op.dilation):
+        taps = np.add.outer(s * np.arange(o) - p, d * np.arange(k))
+        if not ((taps >= 0) & (taps < n)).any(1).all():
+            return True
+    return False
+
+
+def with_border(x, shape, padding):
+    """Zeros around an image of this shape, as a part of it."""
+    shape = list(shape)
+    for axis, width in zip((2, 3), padding):
+        if width:
+            zeros = constant(
+                np.zeros([*shape[:axis], width, *shape[axis + 1:]]))
+            x = opset.concat([zeros, x, zeros], axis)
+            shape[axis] += 2 * width
+    return x
 
 
 def scaled_sum(op, graph, y):

@@ -195,14 +195,15 @@ def expect_programs(seeds):
                 raise AssertionError(f'seed {seed}, {wanted}') from error
 
 
-def run_in_subprocess(seeds):
+def run_in_subprocess(call):
     """A crash is then an exit code; freed memory is overwritten."""
-    code = f'import {__name__} as t; t.expect_programs({seeds!r}); print(1)'
-    return subprocess.run([sys.executable, '-c', code],
-                          cwd=Path(__file__).parent,
-                          env=dict(os.environ, MALLOC_PERTURB_='165'),
-                          capture_output=True,
-                          text=True)
+    code = f'import {__name__} as t; t.{call}; print(1)'
+    result = subprocess.run([sys.executable, '-c', code],
+                            cwd=Path(__file__).parent,
+                            env=dict(os.environ, MALLOC_PERTURB_='165'),
+                            capture_output=True,
+                            text=True)
+    assert (result.returncode, result.stdout) == (0, '1\n'), result.stderr
 
 
 @pytest.mark.parametrize('seeds', [
@@ -211,8 +212,19 @@ def run_in_subprocess(seeds):
 ])
 def test_random_programs(seeds):
     """What OpenVINO merges gives the same numbers, and does not crash."""
-    result = run_in_subprocess(seeds)
-    assert (result.returncode, result.stdout) == (0, '1\n'), result.stderr
+    run_in_subprocess(f'expect_programs({seeds!r})')
+
+
+def expect_empty_windows():
+    """No tap of the convolution meets the image, which is one column."""
+    draft = Draft(np.random.default_rng(0), 8, (3, 1))
+    y = draft.add(ops.Conv2d, INPUT, draft.quarters(16, 8, 3, 1),
+                  draft.quarters(16), (2, 2), (2, 1), (1, 2))
+    expect_equal(draft.finish(y), draft.quarters(2, 8, 3, 1))
+
+
+def test_empty_windows():
+    run_in_subprocess('expect_empty_windows()')
 
 
 # What OpenVINO gets wrong if it is let
@@ -277,8 +289,8 @@ def one_column_of_one_channel(draft):
 def copies_of_one_channel(draft):
     x = draft.add(ops.Slice, INPUT, 0, 1)
     x = draft.add(ops.AvgPool2d, x, (2, 2), (2, 2))
-    copies = draft.add(ops.Concat, (x, x, x))
-    return draft.add(ops.Add, (copies, draft.rprelu(x)))
+    draft.add(ops.Concat, (x, x, x))
+    return draft.rprelu(x)
 
 
 def scaled_sums_at_a_threshold(draft):
@@ -317,8 +329,9 @@ def linear_on_bits(draft):
 @pytest.mark.parametrize('build', [
     sum_for_a_sign_alone, shift_for_a_sign_alone, two_equal_signs,
     abs_after_max_pool, negative_slope_after_max_pool, padded_1x1_convolution,
-    one_column_of_one_channel, scaled_sums_at_a_threshold,
-    sign_with_other_readers, parts_of_signs, linear_on_bits
+    one_column_of_one_channel, copies_of_one_channel,
+    scaled_sums_at_a_threshold, sign_with_other_readers, parts_of_signs,
+    linear_on_bits
 ])
 def test_faults_are_avoided(build):
     draft = Draft(np.random.default_rng(0), 16, (6, 6))
