@@ -6,6 +6,8 @@ from mmreact.packed.bits import pack
 from mmreact.packed.ops import Value
 
 CHANNELS = (1, 3, 8, 31, 32, 33, 64, 70, 96)
+#: Weights grow with its square; concatenations double it again and again.
+MOST_CHANNELS = 512
 
 
 def random_program(seed, length=25):
@@ -37,10 +39,12 @@ class _Maker:
     def pair(self, low, high):
         return tuple(map(int, self.rng.integers(low, high, 2)))
 
-    def pick(self, kind=None):
+    def pick(self, kind=None, dims=(2, 4)):
         """A value, more often a late one."""
-        names = [n for n, v in self.values.items() if kind in (None, v.kind)
-                 ] or [INPUT]
+        names = [
+            n for n, v in self.values.items()
+            if kind in (None, v.kind) and len(v.shape) in dims
+        ] or [INPUT]
         late = names[-3:] if self.rng.random() < 0.7 else names
         return str(self.rng.choice(late))
 
@@ -55,6 +59,8 @@ class _Maker:
         except (ProgramError, ZeroDivisionError):
             return
         if np.prod(value.shape) > 1 << 14:
+            return
+        if len(value.shape) == 4 and value.shape[1] > MOST_CHANNELS:
             return
         self.values[name] = value
         self.operations.append(op)
@@ -71,7 +77,7 @@ class _Maker:
         return int(self.rng.choice(fits))
 
     def conv(self, name):
-        source = self.pick()
+        source = self.pick(dims=(4, ))
         cin = self.values[source].shape[1]
         cout = int(self.rng.choice(CHANNELS))
         groups = self.groups(cin, cout)
@@ -84,7 +90,7 @@ class _Maker:
             groups=groups)
 
     def binary_conv(self, name):
-        source = self.pick('sign')
+        source = self.pick('sign', (4, ))
         cin = self.values[source].shape[1]
         cout = int(self.rng.choice([*CHANNELS, cin, cin, cin]))
         groups = self.groups(cin, cout)

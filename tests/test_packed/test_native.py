@@ -200,7 +200,7 @@ def test_every_operation(kernel, width, batch, size):
 @needs_library
 @pytest.mark.parametrize('seeds', [
     range(60),
-    pytest.param(range(60, 300), marks=pytest.mark.slow),
+    pytest.param(range(60, 3000), marks=pytest.mark.slow),
 ])
 def test_random_programs(seeds):
     """Operation by operation, joined, and all kernels alike."""
