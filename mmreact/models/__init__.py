@@ -1,5 +1,6 @@
 """Networks, classifiers, heads and losses, in ``mmpretrain.registry``."""
 from .. import compat  # noqa: F401, isort: skip
+from ..zoo import model_hub
 from . import backbones
 from .backbones import *  # noqa: F401, F403
 from .classifiers import DistilledImageClassifier, FrozenTeacher
@@ -12,3 +13,5 @@ __all__ = [
     'DistillationHead', 'DistillationLoss', 'DistilledImageClassifier',
     'DistributionalLoss', 'DistributionalLossHead', 'FrozenTeacher'
 ]
+
+model_hub.register()

@@ -65,6 +65,22 @@ class PackedModel:
         self.backend = create_backend(backend, self.program, threads)
         self._checked: Set[Tuple[int, ...]] = set()
 
+    @classmethod
+    def from_zoo(cls, name: str, **kwargs) -> 'PackedModel':
+        """Run a network of the catalogue (docs/model_zoo.md).
+
+        Its packed file comes with this package or is downloaded once.
+
+        Args:
+            name (str): One of :func:`mmreact.zoo.list_models`.
+            **kwargs: Those of :class:`PackedModel`.
+
+        Raises:
+            ZooError: If there is no such name, or no packed file of it.
+        """
+        from ..zoo.files import packed_file
+        return cls(packed_file(name), **kwargs)
+
     def __call__(self, images: Images) -> np.ndarray:
         """Compute the logits.
 

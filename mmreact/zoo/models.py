@@ -1,0 +1,49 @@
+"""Networks by name, in PyTorch."""
+from pathlib import Path
+from typing import Union
+
+from mmengine.config import Config
+from mmengine.model import BaseModel
+
+from .. import models  # noqa: F401, registers the networks
+from ..utils.checkpoint import check_match, get_state_dict, load_checkpoint
+from .catalogue import info
+from .files import checkpoint_file
+
+
+def get_model(name: str,
+              pretrained: Union[bool, str, Path] = False,
+              **kwargs) -> BaseModel:
+    """Build a network of the catalogue.
+
+    Args:
+        name (str): Its name.
+        pretrained (bool | str | Path): True takes the published weights, and
+            it is an error if there are none; False leaves the network
+            untrained; a path takes this checkpoint. Defaults to
+            False, as in MMPretrain.
+        **kwargs: Changes to the config's ``model``, e.g.
+            ``head=dict(num_classes=10)``.
+
+    Returns:
+        BaseModel: In eval mode, on the CPU. MMPretrain's inferencers take it.
+
+    Raises:
+        ZooError: If there is no such name, or no weights.
+        CheckpointError: If the checkpoint cannot be read or does not fit.
+    """
+    from mmpretrain.apis import get_model as build
+    row = info(name)
+    source = None
+    if pretrained is not False:
+        source = checkpoint_file(name) if pretrained is True else pretrained
+    model = build(Config.fromfile(row.config), **kwargs)
+    if source is not None:
+        checkpoint = load_checkpoint(source)
+        state_dict = get_state_dict(checkpoint)
+        check_match(model, state_dict, str(source))
+        model.load_state_dict(state_dict)
+        meta = checkpoint.get('meta', {}).get('dataset_meta')
+        if meta:
+            model._dataset_meta = meta
+    return model
