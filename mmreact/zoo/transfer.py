@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import requests
-from requests.exceptions import (ChunkedEncodingError, ConnectionError,
-                                 RequestException, Timeout)
+from requests.exceptions import ConnectionError, RequestException, Timeout
+from urllib3.exceptions import HTTPError, ProtocolError
 
 from ..version import __version__
 from .errors import DownloadError
@@ -145,7 +145,7 @@ def _request(session, url, part, have, size, report) -> None:
             have = _check_status(url, response, have)
             total = _total(url, response, have, size)
             _write(url, response, part, have, total, size or LARGEST, report)
-    except (ConnectionError, Timeout, ChunkedEncodingError) as error:
+    except (ConnectionError, Timeout, HTTPError) as error:
         raise _TryAgain(_reason(error)) from error
     except RequestException as error:
         raise DownloadError(f'{url}: {error}. Check the address.') from error
@@ -200,12 +200,15 @@ def _total(url, response, have, size) -> Optional[int]:
 def _write(url, response, part, have, total, limit, report) -> None:
     with open(part, 'r+b' if have else 'wb') as f:
         f.seek(have)
-        for chunk in response.iter_content(CHUNK):
+        # Not iter_content: of a transfer that breaks off, it would lose what
+        # came since the last whole chunk.
+        while chunk := response.raw.read1(CHUNK):
             have += len(chunk)
             if have > limit:
                 raise DownloadError(f'{url} gives more than the {limit} bytes '
                                     'that are allowed. It is another file.')
             f.write(chunk)
+            f.flush()  # it stays when this process is killed
             report(have, total)
 
 
@@ -223,10 +226,9 @@ def _retry_after(text: Optional[str]) -> Optional[float]:
 
 def _reason(error: Exception) -> str:
     """In words, what requests wraps several times."""
-    if isinstance(error, Timeout) or 'timed out' in str(error):
+    if 'timed out' in str(error):
         return (f'no connection within {PATIENCE.connect:g} s, or nothing '
                 f'came for {PATIENCE.read:g} s')
-    if isinstance(error,
-                  ChunkedEncodingError) or 'IncompleteRead' in str(error):
+    if isinstance(error, ProtocolError):
         return 'the connection broke off'
     return f'no connection ({error})'
