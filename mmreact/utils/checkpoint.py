@@ -6,11 +6,14 @@ always, and no key is dropped in silence.
 import zipfile
 from pathlib import Path
 from typing import Mapping, Union
-from urllib.error import URLError
 from urllib.parse import urlparse
 
 import torch
 from torch import nn
+
+from ..zoo.download import fetch, is_in_order
+from ..zoo.errors import ZooError
+from ..zoo.rows import zoo_file
 
 
 class CheckpointError(RuntimeError):
@@ -41,25 +44,21 @@ def check_file(path: Union[str, Path]) -> Path:
 
 
 def download(url: str) -> Path:
-    """Return the file of an address in torch's checkpoint cache.
+    """Return the local file of an address; it is downloaded once.
+
+    A file in torch's own cache, where MMPretrain keeps its checkpoints, is
+    taken if it is the right one. Else see :func:`mmreact.zoo.download.fetch`.
 
     Raises:
-        CheckpointError: If it cannot be downloaded; says where to put it.
+        CheckpointError: If it cannot be had; says what to do.
     """
-    folder = Path(torch.hub.get_dir()) / 'checkpoints'
-    path = folder / Path(urlparse(url).path).name
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        prefix = torch.hub.HASH_REGEX.search(path.name)
-        try:
-            torch.hub.download_url_to_file(url, str(path),
-                                           prefix.group(1) if prefix else None)
-        except (URLError, OSError, RuntimeError) as error:
-            raise CheckpointError(
-                f'Cannot download {url} ({error}). Download it on a machine '
-                f'with network access and put it there: {path} (or give a '
-                'file instead of the address).') from error
-    return path
+    try:
+        file = zoo_file('A checkpoint', dict(URL=url))
+        theirs = Path(torch.hub.get_dir()) / 'checkpoints' / file.name
+        return theirs if is_in_order(theirs, file) else fetch(file)
+    except ZooError as error:
+        raise CheckpointError(f'Cannot download a checkpoint. {error} Or '
+                              'give a file instead of the address.') from error
 
 
 def load_checkpoint(source: Union[str, Path],
@@ -68,7 +67,7 @@ def load_checkpoint(source: Union[str, Path],
 
     Args:
         source (str | Path): A file, or an http(s) address, which is
-            downloaded once into torch's checkpoint cache (on rank 0 first).
+            downloaded once into the cache (on rank 0 first).
         map_location (str): Device of the tensors. Defaults to 'cpu'.
 
     Raises:

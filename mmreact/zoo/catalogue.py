@@ -85,8 +85,9 @@ def info(name: str) -> ModelInfo:
     """
     rows = read_catalogue(find_root())
     if name not in rows:
+        starts = sorted((n for n in rows if name and n.startswith(name)),
+                        key=len)
         close = difflib.get_close_matches(name, rows, 5, .4)
-        starts = [n for n in sorted(rows) if n.startswith(name)][:5]
         close = list(dict.fromkeys(starts + close))[:5]
         hint = f'Do you mean {", ".join(close)}?' if close else ''
         raise ZooError(f'There is no model {name!r}. {hint} '

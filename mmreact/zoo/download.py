@@ -65,7 +65,7 @@ def fetch(file: ZooFile) -> Path:
             under its name.
     """
     path = cached_path(file)
-    if _is_in_order(path, file):
+    if is_in_order(path, file):
         return path
     url = source_address(file)
     if _is_offline() and urlsplit(url).scheme != 'file':
@@ -76,7 +76,7 @@ def fetch(file: ZooFile) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path):
-            if not _is_in_order(path, file):  # another process may have come
+            if not is_in_order(path, file):  # another process may have come
                 _download(url, path, file)
     except OSError as error:
         raise DownloadError(
@@ -90,7 +90,7 @@ def _is_offline() -> bool:
                           '').lower() in ('1', 'true', 'yes', 'on')
 
 
-def _is_in_order(path: Path, file: ZooFile) -> bool:
+def is_in_order(path: Path, file: ZooFile) -> bool:
     """Whether the file is there and is the one that the catalogue names."""
     return (path.is_file() and file.bytes in (None, path.stat().st_size)
             and file_hash(path).startswith(file.sha256))

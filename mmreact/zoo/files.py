@@ -2,7 +2,7 @@
 import hashlib
 from pathlib import Path
 
-from .catalogue import find_root, info, read_catalogue
+from .catalogue import info, list_models
 from .errors import ZooError
 from .rows import ZooFile
 
@@ -16,12 +16,11 @@ def packed_file(name: str) -> Path:
     """
     file = info(name).packed
     if file is None:
-        rows = read_catalogue(find_root()).values()
-        names = ', '.join(row.name for row in rows if row.packed) or 'no model'
+        have = [other for other in list_models() if info(other).packed]
         raise ZooError(
-            f'No packed file of {name} is published ({names} has one). Pack '
-            'a checkpoint: tools/deployment/pack.py CONFIG CHECKPOINT -o '
-            'OUT.safetensors.')
+            f'No packed file of {name} is published; there is one of '
+            f'{", ".join(have) or "no model yet"}. Pack a checkpoint: '
+            'tools/deployment/pack.py CONFIG CHECKPOINT -o OUT.safetensors.')
     return local_file(file)
 
 

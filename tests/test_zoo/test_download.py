@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from zoo_server import (Server, another_file, cut_after, endless, lying_length,
+from zoo_server import (another_file, cut_after, endless, lying_length,
                         redirect, slow, stall_after, status, web_page, whole,
                         without_ranges)
 
@@ -23,20 +23,15 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 @pytest.fixture(autouse=True)
-def environment(tmp_path, monkeypatch):
-    monkeypatch.setenv('MMREACT_CACHE', str(tmp_path / 'cache'))
-    monkeypatch.delenv('MMREACT_ZOO_URL', raising=False)
-    monkeypatch.delenv('MMREACT_OFFLINE', raising=False)
+def patience(monkeypatch):
     monkeypatch.setattr(
         transfer, 'PATIENCE',
         transfer.Patience(10., 10., 3, pause=.01, longest_wait=2.))
 
 
 @pytest.fixture
-def server():
-    server = Server(DATA)
-    yield server
-    server.close()
+def server(make_server):
+    return make_server(DATA)
 
 
 def remote(server, name='net.bin', sha256=SHA256, size=len(DATA)):
