@@ -183,9 +183,9 @@ def zoo_file(where: str, fields: Mapping) -> ZooFile:
     if digits in (None, UNKNOWN):
         found = re.search(r'-([0-9a-f]{8,64})\.', name)
         digits = found.group(1) if found else ''
-    elif not re.fullmatch('[0-9a-f]{64}', str(digits)):
-        raise ZooError(f'{where}: SHA256 has 64 hex digits in lower case or '
-                       f'is {UNKNOWN!r}, not {digits!r}.')
+    elif type(digits) is not str or not re.fullmatch('[0-9a-f]{64}', digits):
+        raise ZooError(f'{where}: SHA256 has 64 hex digits in lower case and '
+                       f'in quotes, or is {UNKNOWN!r}, not {digits!r}.')
     if shipped and (len(digits) != 64 or size is None):
         raise ZooError(f'{where} is in the package: it needs SHA256 and '
                        'Bytes.')

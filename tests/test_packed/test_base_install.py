@@ -31,7 +31,7 @@ print(json.dumps(dict(
 
 @pytest.mark.slow
 def test_a_fresh_environment(packed, tmp_path):
-    """``pip install .`` brings numpy, safetensors and pillow: enough."""
+    """``pip install .`` brings all that running packed files needs."""
     source = tmp_path / 'source'
     source.mkdir()
     for path in ROOT.iterdir():  # a build leaves files in its folder

@@ -1,7 +1,9 @@
 """Names, rows, and the files that they name."""
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from mmreact.packed import PackedFileError, PackedModel, load_packed
 from mmreact.zoo import ZooError, catalogue
 from mmreact.zoo.rows import UNKNOWN, read_row
 
+ROOT = Path(__file__).resolve().parents[2]
 FROM = {'Weights From': 'published by a test'}
 
 
@@ -249,3 +252,15 @@ def test_without_torch(make_catalogue, packed_bytes, published, tmp_path):
     assert 'reactnet-a_8xb32_in1k' in report['names']
     assert report['program'] == len(build_packed().program.operations)
     assert (tmp_path / 'cache/small.safetensors').read_bytes() == packed_bytes
+
+
+def test_the_documentation_runs():
+    """docs/model_zoo.md: its code, and the fields of its example."""
+    page = (ROOT / 'docs/model_zoo.md').read_text()
+    code, = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
+    found = {}
+    exec(code, found)
+    assert found['row'].name == 'reactnet-a_8xb32_in1k'
+    example, = re.findall(r'```yaml\n(.*?)```', page, re.DOTALL)
+    row, = yaml.safe_load(example)
+    assert read_row(row, ROOT).origin == 'trained here'
