@@ -3,7 +3,8 @@ import argparse
 import json
 import runpy
 import sys
-from typing import List, Optional
+from pathlib import Path
+from typing import Dict, List, Optional
 
 from . import tables
 from .catalogue import find_root, info, list_models
@@ -16,6 +17,13 @@ SCRIPTS = dict(
     convert=('model_converters/convert_official.py',
              "make a checkpoint of the authors' file"),
     publish=('publish_model.py', 'strip, name and describe a checkpoint'))
+
+
+def find_scripts() -> Dict[str, Path]:
+    """The scripts that are there, by the name of their command."""
+    tools = find_root() / 'tools'
+    paths = {name: tools / script for name, (script, _) in SCRIPTS.items()}
+    return {name: path for name, path in paths.items() if path.is_file()}
 
 
 def parse_args(argv: List[str]) -> argparse.Namespace:
@@ -42,7 +50,8 @@ def parse_args(argv: List[str]) -> argparse.Namespace:
         action='store_true',
         help="the authors' file, to be converted")
     command.add_argument('--json', action='store_true', help='print JSON')
-    for name, (script, text) in SCRIPTS.items():
+    for name in find_scripts():
+        script, text = SCRIPTS[name]
         commands.add_parser(name, help=f'{text} (tools/{script})')
     return parser.parse_args(argv)
 
@@ -88,8 +97,8 @@ def download(args: argparse.Namespace) -> None:
 def main(argv: Optional[List[str]] = None) -> Optional[str]:
     argv = sys.argv[1:] if argv is None else argv
     try:
-        if argv[:1] and argv[0] in SCRIPTS:
-            script = find_root() / 'tools' / SCRIPTS[argv[0]][0]
+        script = find_scripts().get(argv[0] if argv else '')
+        if script:  # it parses what follows, and ends by itself
             sys.argv = [str(script), *argv[1:]]
             runpy.run_path(str(script), run_name='__main__')
             return None

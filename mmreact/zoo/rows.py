@@ -174,9 +174,10 @@ def zoo_file(where: str, fields: Mapping) -> ZooFile:
         raise ZooError(f'{where} needs File or URL.')
     if url and urlparse(url).scheme not in ('http', 'https', 'file'):
         raise ZooError(f'{where}: URL is http(s):// or file://, not {url!r}.')
-    name = PurePosixPath(file or unquote(urlparse(url).path)).name
-    shipped = bool(file) and '/' in file
-    if not name or (shipped and '..' in PurePosixPath(file).parts):
+    path = PurePosixPath(file or unquote(urlparse(url).path))
+    name, shipped = path.name, bool(file) and '/' in file
+    outside = shipped and (path.is_absolute() or '..' in path.parts)
+    if name in ('', '..') or outside:
         raise ZooError(f'{where}: {file or url!r} names no file.')
     if size is not None and (type(size) is not int or size < 1):
         raise ZooError(f'{where}: Bytes is {size!r}, not a number of bytes.')
@@ -189,5 +190,5 @@ def zoo_file(where: str, fields: Mapping) -> ZooFile:
     if shipped and (len(digits) != 64 or size is None):
         raise ZooError(f'{where} is in the package: it needs SHA256 and '
                        'Bytes.')
-    path = str(PACKAGE.joinpath(file)) if shipped else None
-    return ZooFile(name, url, digits, size, path)
+    place = str(PACKAGE.joinpath(file)) if shipped else None
+    return ZooFile(name, url, digits, size, place)

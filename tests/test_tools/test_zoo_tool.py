@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from mmreact.zoo import __main__ as command
 from mmreact.zoo import list_models
 from mmreact.zoo.__main__ import main
 
@@ -72,3 +73,24 @@ def test_download(run_tool, tmp_path):
     assert result.returncode == 1
     assert result.stderr.startswith('Downloading file:///')
     assert 'Error: There is no file' in result.stderr
+
+
+def test_scripts_behind_commands(tmp_path, monkeypatch, capsys):
+    """They get the arguments and give the exit status."""
+    monkeypatch.setattr(command, 'find_root', lambda: tmp_path)
+    assert command.find_scripts() == {}
+    with pytest.raises(SystemExit):
+        main(['convert', 'a'])
+    assert "invalid choice: 'convert'" in capsys.readouterr().err
+    script = tmp_path / 'tools/model_converters/convert_official.py'
+    script.parent.mkdir(parents=True)
+    script.write_text('import sys\n'
+                      "print(__name__, sys.argv)\nsys.exit('no')")
+    monkeypatch.setattr(sys, 'argv', ['zoo.py'])
+    with pytest.raises(SystemExit, match='no'):
+        main(['convert', 'a', '--stage', '2'])
+    given = [str(script), 'a', '--stage', '2']
+    assert capsys.readouterr().out == f'__main__ {given}\n'
+    with pytest.raises(SystemExit):
+        main(['--help'])
+    assert 'publish' not in capsys.readouterr().out
