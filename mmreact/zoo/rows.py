@@ -138,14 +138,13 @@ def _origin(row, weights, original, packed, trained) -> str:
 
 
 def _weights(name: str, row: Mapping) -> Optional[ZooFile]:
-    """OpenMMLab's field, an address, beside our hash and size."""
-    url = row.get('Weights')
-    if not url:
+    """OpenMMLab's field, an address or a name, beside our hash and size."""
+    place = row.get('Weights')
+    if not place:
         return None
-    fields = dict(
-        URL=url,
-        SHA256=row.get('Weights SHA256'),
-        Bytes=row.get('Weights Bytes'))
+    fields = dict({'URL' if '://' in place else 'File': place},
+                  SHA256=row.get('Weights SHA256'),
+                  Bytes=row.get('Weights Bytes'))
     return zoo_file(f'{name}: Weights', fields)
 
 

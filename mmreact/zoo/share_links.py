@@ -2,8 +2,8 @@
 
 A share link shows a page. For the personal OneDrive the shares API answers
 with the file (the link is its key, in base64url behind ``u!``: Microsoft's
-documentation of ``/shares/{encoded link}``); SharePoint gives the file when
-the link asks for a download.
+documentation of ``/shares/{encoded link}``). SharePoint gives the file to a
+link that has ``download=1``, as public download scripts use it.
 """
 from base64 import urlsafe_b64encode
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit

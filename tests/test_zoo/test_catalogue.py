@@ -151,6 +151,19 @@ def test_trained_here(make_catalogue):
 
 
 HASH = '0' * 64
+
+
+def test_weights_without_an_address(make_catalogue, tmp_path, monkeypatch):
+    """A name is enough for a mirror, or to be put into the cache."""
+    make_catalogue(**{'Weights': 'net-2e99758548972a8e.pth', **FROM})
+    with pytest.raises(ZooError, match='at no address. Put it there: '):
+        zoo.checkpoint_file('small')
+    (tmp_path / 'net-2e99758548972a8e.pth').write_bytes(b'2')
+    monkeypatch.setenv('MMREACT_ZOO_URL', tmp_path.as_uri())
+    with pytest.raises(ZooError, match='sha256 is d4735e3a265e16ee'):
+        zoo.checkpoint_file('small')
+
+
 WRONG_ROWS = {
     'no config': (dict(Config=None), "'small' has no 'Config'"),
     'no name': (dict(Name=None), "has no 'Name'"),
