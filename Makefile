@@ -9,6 +9,7 @@ CSRC_FILES := $(shell find mmreact/csrc examples -name '*.cpp' -o -name '*.h' \
 	-o -name '*.inc' -o -name '*.c')
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install $(REQUIREMENTS:%=-r %)
+PHOTOGRAPHS := requirements/photographs.txt
 CHECK := $(BIN)/python tools/misc/ensure_cv2.py && $(BIN)/python -W ignore \
 	-c 'import cv2, torch, torchvision, mmengine, mmcv, mmpretrain, mmreact'
 
@@ -28,7 +29,7 @@ setup: $(STAMP)
 
 # The stamp comes last: a set-up that was interrupted is done again, and pip
 # installs only what is missing. Should that not be enough, all is reinstalled.
-$(STAMP): $(REQUIREMENTS) setup.cfg setup.py pyproject.toml \
+$(STAMP): $(REQUIREMENTS) $(PHOTOGRAPHS) setup.cfg setup.py pyproject.toml \
 		tools/misc/ensure_cv2.py $(CSRC_FILES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo 'Error: mmreact needs Python 3.10 or newer; $(PYTHON) is' \
@@ -45,6 +46,7 @@ $(STAMP): $(REQUIREMENTS) setup.cfg setup.py pyproject.toml \
 	@$(PIP) --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
 	@echo 'Setting up $(VENV): torch and OpenMMLab take 6 GB, some minutes.'
 	$(INSTALL)
+	$(PIP) install --no-deps -r $(PHOTOGRAPHS)
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@{ $(CHECK); } || { echo 'Repairing $(VENV): installing all again.' && \
 		$(INSTALL) --force-reinstall && $(CHECK); }

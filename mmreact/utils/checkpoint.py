@@ -108,6 +108,19 @@ def with_head_of(model: nn.Module, state_dict: Mapping) -> dict:
     return {**kept, **{k: v.clone() for k, v in own.items() if _is_head(k)}}
 
 
+def with_batch_counters(model: nn.Module, state_dict: Mapping) -> dict:
+    """Add the model's own counters of batches to weights that have none.
+
+    Old versions of torch did not count them, and eval mode has no use for
+    them.
+    """
+    if any(key.endswith('num_batches_tracked') for key in state_dict):
+        return dict(state_dict)
+    own = model.state_dict()
+    counters = {k: own[k] for k in own if k.endswith('num_batches_tracked')}
+    return {**state_dict, **counters}
+
+
 def _is_head(key: str) -> bool:
     return key.startswith('head.')
 

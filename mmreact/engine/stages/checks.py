@@ -7,7 +7,8 @@ from mmengine.config import Config
 from mmpretrain.registry import DATASETS, MODELS
 
 from ...utils.checkpoint import (check_match, download, get_state_dict, is_url,
-                                 load_checkpoint, with_head_of)
+                                 load_checkpoint, with_batch_counters,
+                                 with_head_of)
 from ...utils.recording import find_layers
 from .plan import Run
 
@@ -128,7 +129,7 @@ def check_teacher(run: Run) -> None:
     elif teacher.get('config'):
         model = Config.fromfile(teacher.config).model
     theirs, ours = get_num_classes(model), get_num_classes(run.cfg.model)
-    if theirs != ours:
+    if theirs not in (None, ours):  # unknown: compared when it is first used
         raise ValueError(
             f'{run.name} has {ours} classes, its teacher {theirs}. Take a '
             'teacher that was trained on the same classes.')
@@ -137,9 +138,10 @@ def check_teacher(run: Run) -> None:
         find_layers(MODELS.build(model), teacher.feature_layers)
     if isinstance(run.teacher, str):
         source = download(run.teacher) if is_url(run.teacher) else run.teacher
-        check_match(
-            MODELS.build(model), get_state_dict(load_checkpoint(source)),
-            f'Teacher {run.teacher}')
+        module = MODELS.build(model)
+        state_dict = get_state_dict(load_checkpoint(source))
+        check_match(module, with_batch_counters(module, state_dict),
+                    f'Teacher {run.teacher}')
 
 
 def check_hand_over(run: Run, reset_head: bool) -> None:

@@ -3,10 +3,12 @@ from typing import List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ...utils.checkpoint import check_match, get_state_dict, load_checkpoint
+from ...utils.checkpoint import (check_match, get_state_dict, load_checkpoint,
+                                 with_batch_counters)
 from ...utils.recording import record_outputs
 
 
@@ -18,7 +20,10 @@ class FrozenTeacher:
     no optimizer, EMA or DDP sees it; a deepcopy of the model shares it.
 
     Args:
-        model (dict, optional): Config of any MMPretrain classifier.
+        model (dict, optional): Config of any MMPretrain classifier, or of
+            any module that gives logits ``(N, num_classes)`` of images, with
+            the path of its class or function as ``type``:
+            ``dict(type='torchvision.models.resnet50')``.
         config (str, optional): Instead of ``model``, a config file to take it
             (and the ``data_preprocessor``) from.
         checkpoint (str, optional): Its weights, a file or an address. A
@@ -68,8 +73,8 @@ class FrozenTeacher:
             outputs of ``feature_layers``, without gradients.
 
         Raises:
-            ValueError: If the teacher's number of classes is another one, or
-                it has no such layer.
+            ValueError: If the teacher's number of classes is another one, it
+                has no such layer, or it gives no logits.
             CheckpointError: If its weights cannot be had or do not fit.
         """
         if self._module is None:
@@ -79,8 +84,8 @@ class FrozenTeacher:
                                                    inputs.dtype):
             self._module.to(inputs.device, inputs.dtype)
         with record_outputs(self._module, self.feature_layers) as feats:
-            logits = self._module(
-                self._renormalise(inputs, student_preprocessor), mode='tensor')
+            logits = self._logits(
+                self._renormalise(inputs, student_preprocessor))
         if logits.shape[1] != num_classes:
             raise ValueError(
                 f'The teacher has {logits.shape[1]} classes, the student '
@@ -101,10 +106,23 @@ class FrozenTeacher:
             self.data_preprocessor = model.get('data_preprocessor',
                                                preprocessor)
         module = MODELS.build(model)
-        state_dict = get_state_dict(load_checkpoint(self.checkpoint))
+        state_dict = with_batch_counters(
+            module, get_state_dict(load_checkpoint(self.checkpoint)))
         check_match(module, state_dict, f'Teacher {self.checkpoint}')
         module.load_state_dict(state_dict)
         return module.eval().requires_grad_(False)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        """Run the teacher; one that is not MMEngine's takes images only."""
+        is_ours = isinstance(self._module, BaseModel)
+        logits = self._module(x, **(dict(mode='tensor') if is_ours else {}))
+        if not isinstance(logits, Tensor) or logits.ndim != 2:
+            shape = getattr(logits, 'shape', None)
+            raise ValueError(
+                f'The teacher {type(self._module).__name__} gave a '
+                f'{type(logits).__name__}{f" {tuple(shape)}" if shape else ""}'
+                ' instead of logits (N, num_classes).')
+        return logits
 
     def _renormalise(self, x: Tensor, student: nn.Module) -> Tensor:
         """Change the student's normalisation into the teacher's."""
