@@ -28,6 +28,34 @@ class Prediction:
     names: Tuple[str, ...] = ()
 
 
+def top_classes(logits: np.ndarray, topk: int,
+                classes: Sequence[str]) -> List[Prediction]:
+    """The classes with the highest scores; of equal ones the lower first.
+
+    Args:
+        logits (ndarray): ``(N, num_classes)``.
+        topk (int): How many.
+        classes (Sequence[str]): Their names; empty if unknown.
+
+    Raises:
+        ValueError: If the logits are none, or too few for ``topk``.
+    """
+    if logits.ndim != 2:
+        raise ValueError(f'The output has shape {logits.shape}, which is not '
+                         '(N, num_classes).')
+    if type(topk) is not int or not 1 <= topk <= logits.shape[1]:
+        raise ValueError(f'topk is {topk!r}, with {logits.shape[1]} classes.')
+    exponents = np.exp(logits - logits.max(1, keepdims=True), dtype=float)
+    scores = exponents / exponents.sum(1, keepdims=True)
+    labels = np.argsort(-logits, axis=1, kind='stable')[:, :topk]
+    return [
+        Prediction(
+            tuple(best.tolist()), tuple(row[best].tolist()),
+            tuple(classes[i] for i in best) if classes else ())
+        for best, row in zip(labels, scores)
+    ]
+
+
 class PackedModel:
     """Runs a packed network without PyTorch.
 
@@ -106,23 +134,7 @@ class PackedModel:
             ValueError: If there are fewer than ``topk`` classes, or as in
                 :meth:`__call__`.
         """
-        logits = self(images)
-        if logits.ndim != 2:
-            raise ValueError(f'The output has shape {logits.shape}, which is '
-                             'not (N, num_classes).')
-        if type(topk) is not int or not 1 <= topk <= logits.shape[1]:
-            raise ValueError(f'topk is {topk!r}, with {logits.shape[1]} '
-                             'classes.')
-        exponents = np.exp(logits - logits.max(1, keepdims=True), dtype=float)
-        scores = exponents / exponents.sum(1, keepdims=True)
-        labels = np.argsort(-logits, axis=1, kind='stable')[:, :topk]
-        return [self._prediction(*row) for row in zip(labels, scores)]
-
-    def _prediction(self, labels, scores) -> Prediction:
-        names = [self.classes[i] for i in labels] if self.classes else ()
-        return Prediction(
-            tuple(labels.tolist()), tuple(scores[labels].tolist()),
-            tuple(names))
+        return top_classes(self(images), topk, self.classes)
 
     def _run(self, images: Images, names: Sequence[str]) -> List[np.ndarray]:
         x = self._prepare(images)

@@ -72,6 +72,10 @@ def test_a_fresh_environment(packed, tmp_path):
     np.testing.assert_allclose(report['scores'], one.scores, rtol=1e-4)
     assert (tuple(report['labels']), tuple(report['names'])) == (one.labels,
                                                                  one.names)
+    row = json.loads(
+        run(python, '-m', 'mmreact.packed', 'net', 'image.png', '--json',
+            '--topk', 3))
+    assert [c['label'] for c in row['classes']] == report['labels']
     tool = Path(report['place']).with_name('.mim')
     tool /= 'tools/deployment/inspect_packed.py'
     lines = run(python, tool, tmp_path / 'net').splitlines()
