@@ -1,7 +1,7 @@
 """Make packed files of checkpoints, with what a config knows of images."""
 import hashlib
 from pathlib import Path
-from typing import Iterator, Optional, Sequence, Tuple, Union
+from typing import Iterator, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import nn
 
 from ..export import lower, read_preprocessing
 from ..packed.file import PackedFile
-from ..packed.preprocessing import read_image
+from ..packed.preprocessing import Preprocessing, read_image
 from ..utils.checkpoint import (check_match, download, get_state_dict, is_url,
                                 load_checkpoint)
 from ..version import __version__
@@ -60,16 +60,9 @@ def pack(cfg: Config,
             packed files do not know.
     """
     model = model or load_model(cfg, checkpoint)
-    options = dict(
-        cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
-        or {})
-    mean, backbone = options.get('mean'), cfg.model.get('backbone') or {}
-    channels = len(mean) if mean else backbone.get('in_channels', 3)
-    dataset = cfg.test_dataloader.dataset
-    made = read_preprocessing(dataset.pipeline, options,
-                              channels) if preprocessing else None
+    made = image_preprocessing(cfg) if preprocessing else None
     size = size or (made and made.output_size) or _first_size(cfg)
-    program = lower(model, (channels, *size))
+    program = lower(model, (input_channels(cfg), *size))
     number = program.infer(program.input_shape)[program.output].shape[-1]
     path = download(str(checkpoint)) if is_url(checkpoint) else checkpoint
     source = dict(
@@ -77,7 +70,8 @@ def pack(cfg: Config,
         checkpoint=str(checkpoint),
         checkpoint_sha256=hashlib.sha256(Path(path).read_bytes()).hexdigest(),
         mmreact=__version__)
-    return PackedFile(program, made, _class_names(cfg, path, number), source)
+    names = class_names(cfg, load_checkpoint(path), number)
+    return PackedFile(program, made, names, source)
 
 
 def _first_size(cfg: Config) -> Tuple[int, int]:
@@ -85,9 +79,35 @@ def _first_size(cfg: Config) -> Tuple[int, int]:
     return tuple(image.shape[-2:])
 
 
-def _class_names(cfg: Config, checkpoint, number: int) -> Tuple[str, ...]:
-    """The names that the checkpoint was trained with, else the data set's."""
-    meta = load_checkpoint(checkpoint).get('meta') or {}
+def image_preprocessing(cfg: Config) -> Preprocessing:
+    """What a config's test pipeline and ``data_preprocessor`` do with images.
+
+    Raises:
+        LoweringError: If it cannot be had from them.
+    """
+    return read_preprocessing(cfg.test_dataloader.dataset.pipeline,
+                              _preprocessor(cfg), input_channels(cfg))
+
+
+def input_channels(cfg: Config) -> int:
+    """Channels of the images that a config's network takes."""
+    mean, backbone = _preprocessor(cfg).get('mean'), cfg.model.get('backbone')
+    return len(mean) if mean else (backbone or {}).get('in_channels', 3)
+
+
+def _preprocessor(cfg: Config) -> dict:
+    return dict(
+        cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
+        or {})
+
+
+def class_names(cfg: Config, checkpoint: Mapping,
+                number: Optional[int]) -> Tuple[str, ...]:
+    """The names that a checkpoint was trained with, else the data set's.
+
+    There are none if they are unknown, or not as many as the classes are.
+    """
+    meta = checkpoint.get('meta') or {}
     own = getattr(
         DATASETS.get(cfg.test_dataloader.dataset.type), 'METAINFO', None)
     for known in (meta.get('dataset_meta'), own):

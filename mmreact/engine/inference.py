@@ -1,0 +1,57 @@
+"""Classify single images with a checkpoint."""
+from pathlib import Path
+from typing import Optional, Union
+
+import numpy as np
+import torch
+from mmengine.config import Config
+
+from ..packed.image_files import Predict
+from ..packed.model import Prediction, top_classes
+from ..utils.checkpoint import load_checkpoint
+from ..utils.recorded_config import recorded_config
+from .packing import class_names, image_preprocessing, load_model
+from .stages.checks import get_num_classes
+
+
+def checkpoint_predict(checkpoint: Union[str, Path],
+                       topk: int,
+                       config: Optional[str] = None,
+                       device: Optional[str] = None) -> Predict:
+    """What classifies an image with a checkpoint.
+
+    Images are prepared as by a packed file of it: as its test pipeline does.
+
+    Args:
+        checkpoint (str | Path): File or address.
+        topk (int): How many classes to give, or all if there are fewer.
+        config (str, optional): Config file. Defaults to what the checkpoint
+            records.
+        device (str, optional): Defaults to a GPU if there is one.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be read, does not fit, or
+            records no config.
+        LoweringError: If the test pipeline has parts that packed files do not
+            know.
+    """
+    content = load_checkpoint(checkpoint)
+    cfg = Config.fromfile(config) if config else recorded_config(
+        content, str(checkpoint))
+    prepare = image_preprocessing(cfg)
+    names = class_names(cfg, content, get_num_classes(cfg.model))
+    device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    model = load_model(cfg, checkpoint).to(device)
+
+    @torch.inference_mode()
+    def predict(image: np.ndarray) -> Prediction:
+        x = torch.from_numpy(prepare(image)).to(device)
+        try:
+            logits = model(x, mode='tensor').cpu().numpy()
+        except RuntimeError as error:
+            raise ValueError('The network cannot take what the test pipeline '
+                             f'makes of it, {tuple(x.shape)}: '
+                             f'{str(error).splitlines()[0]}') from error
+        return top_classes(logits, min(topk, logits.shape[1]), names)[0]
+
+    return predict
