@@ -26,14 +26,31 @@ def load_model(cfg: Config, checkpoint: Union[str, Path]) -> nn.Module:
     Raises:
         CheckpointError: If it cannot be read or does not fit exactly.
     """
+    state_dict = get_state_dict(load_checkpoint(checkpoint))
+    return build_model(cfg, state_dict, f'The checkpoint {checkpoint}')
+
+
+def build_model(cfg: Config,
+                state_dict: Optional[Mapping] = None,
+                source: str = '') -> nn.Module:
+    """Build a config's model, for testing.
+
+    Args:
+        cfg (Config): With ``model`` and ``data_preprocessor``.
+        state_dict (Mapping, optional): Its weights.
+        source (str): Where they come from, for the message.
+
+    Raises:
+        CheckpointError: If they do not fit exactly.
+    """
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     model = dict(cfg.model)
     if cfg.get('data_preprocessor') is not None:  # as Runner does
         model.setdefault('data_preprocessor', dict(cfg.data_preprocessor))
     module = MODELS.build(model)
-    state_dict = get_state_dict(load_checkpoint(checkpoint))
-    check_match(module, state_dict, f'The checkpoint {checkpoint}')
-    module.load_state_dict(state_dict)
+    if state_dict is not None:
+        check_match(module, state_dict, source)
+        module.load_state_dict(state_dict)
     return module.eval()
 
 
