@@ -175,12 +175,12 @@ def labels(samples):
 
 
 def test_real_weights_on_photographs(student, photographs):
-    """At least 17 of 20, and the logits of the package itself."""
+    """17 of 20 first, 19 in the first five, as the package's own logits."""
     batch = student.data_preprocessor(photographs)
     logits, _ = student.teacher.outputs(batch['inputs'],
                                         student.data_preprocessor, 1000)
-    right = logits.argmax(1) == labels(batch['data_samples'])
-    assert right.sum() >= 17
+    right = logits.topk(5).indices == labels(batch['data_samples'])[:, None]
+    assert right[:, 0].sum() >= 17 and right.any(1).sum() >= 19
     assert not logits.requires_grad
     net = student.teacher._module
     assert not any(m.training for m in net.modules())
