@@ -1,4 +1,5 @@
 """tools/image_demo.py with checkpoints, packed files and configs."""
+import hashlib
 import json
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -7,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from mmengine.config import Config
 from PIL import Image
 
 import mmreact.models  # noqa: F401, registers
 from mmreact.engine.packing import pack
 from mmreact.packed import PackedModel, save_packed
+from mmreact.packed.__main__ import main as packed_main
+from mmreact.zoo import catalogue
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools/image_demo.py'
 
@@ -112,6 +116,57 @@ def test_an_image_that_is_too_small(run, checkpoint, folder, tmp_path):
     code, out, err = run(tmp_path / 'flat.png', checkpoint)
     assert (code, out) == (1, '')
     assert f'Cannot classify {tmp_path}/flat.png' in err
+
+
+@pytest.fixture
+def zoo(tiny_configs, checkpoint, packed_net, tmp_path, monkeypatch):
+    """A catalogue with a name for each kind of file."""
+
+    def fields(path):
+        data = path.read_bytes()
+        return dict(
+            URL=path.as_uri(),
+            SHA256=hashlib.sha256(data).hexdigest(),
+            Bytes=len(data))
+
+    rows = [
+        dict(Name='float', Weights=checkpoint.as_uri()),
+        dict(Name='bits', Packed=fields(packed_net)),
+        dict(Name='none')
+    ]
+    for row in rows:
+        row['Config'] = str(tiny_configs / 'stage2.py')
+        row['In Collection'] = 'Small'
+        row['Weights From'] = 'published here'
+    (tmp_path / 'metafile.yml').write_text(yaml.safe_dump(dict(Models=rows)))
+    (tmp_path / 'model-index.yml').write_text('Import: [metafile.yml]')
+    monkeypatch.setattr(catalogue, 'find_root', lambda: tmp_path)
+    monkeypatch.setenv('MMREACT_CACHE', str(tmp_path / 'cache'))
+    catalogue.read_catalogue.cache_clear()
+    yield
+    catalogue.read_catalogue.cache_clear()
+
+
+def test_names(zoo, run, checkpoint, packed_net, folder, monkeypatch, capsys):
+    """A packed file is preferred; --checkpoint replaces what is published."""
+    image = folder / '0.png'
+    floats, bits = (
+        run(image, net, '--json')[1] for net in (checkpoint, packed_net))
+    assert run(image, 'float', '--json')[1] == floats
+    assert run(image, 'bits', '--json')[1] == bits
+    assert run(image, 'none', '--checkpoint', checkpoint,
+               '--json')[1] == floats
+    code, *_ = run(image, 'none')
+    assert code.startswith('Error: No checkpoint of none is published')
+    code, *_ = run(image, 'flaot')
+    assert code.startswith('Error: ') and "float" in code
+    # Without torch it is packed files only.
+    argv = ['packed', 'bits', str(image), '--json']
+    monkeypatch.setattr(sys, 'argv', argv)
+    assert packed_main() == 0
+    assert capsys.readouterr().out == bits
+    argv[1] = 'float'
+    assert 'No packed file of float is published' in packed_main()
 
 
 def strip(checkpoint, path):
