@@ -74,7 +74,7 @@ def test_a_fresh_environment(packed, tmp_path):
                                                                  one.names)
     row = json.loads(
         run(python, '-m', 'mmreact.packed', 'net', 'image.png', '--json',
-            '--topk', 3))
+            '--topk', '3'))
     assert [c['label'] for c in row['classes']] == report['labels']
     tool = Path(report['place']).with_name('.mim')
     tool /= 'tools/deployment/inspect_packed.py'

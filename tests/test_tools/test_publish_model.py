@@ -16,6 +16,7 @@ import mmreact.models  # noqa: F401, registers
 from mmreact.engine import packing
 from mmreact.engine.inference import checkpoint_predict
 from mmreact.packed import load_packed, read_image, save_packed
+from mmreact.zoo.rows import read_row
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / 'tools/publish_model.py'
@@ -105,14 +106,23 @@ def test_the_name_has_day_and_hash(run, checkpoint, tmp_path):
     assert published(tmp_path) == path and path.read_bytes() == data
 
 
+ALONE = '''
+import pickle, sys, torch
+torch.load(sys.argv[1], weights_only=True)
+try:
+    torch.load(sys.argv[2], weights_only=True)
+except pickle.UnpicklingError:
+    print('the other one is refused')
+'''
+
+
 def test_pytorch_alone_reads_it(run, checkpoint, tmp_path):
     """Without the types that mmreact allows for MMEngine's checkpoints."""
     run(checkpoint)
-    code = 'import sys, torch; torch.load(sys.argv[1], weights_only=True)'
-    for path, good in ((published(tmp_path), True), (checkpoint, False)):
-        process = subprocess.run(
-            [sys.executable, '-c', code, str(path)], capture_output=True)
-        assert (process.returncode == 0) is good
+    command = [sys.executable, '-c', ALONE, published(tmp_path), checkpoint]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, '')
+    assert result.stdout == 'the other one is refused\n'
 
 
 def test_it_works_alone(run, config, checkpoint, tmp_path, tiny_data):
@@ -311,6 +321,9 @@ def test_the_row(run, config, checkpoint, tmp_path):
         'configs/stage2.py'
     }
     assert list(row)[-1] == 'Config' and 'The row does not say' not in err
+    info = read_row(row, tmp_path)  # as the catalogue reads it
+    assert info.weights.name == path.name and info.origin == 'trained here'
+    assert info.measured == (row['Results'][1], )
 
 
 def test_a_row_says_what_it_lacks(run, config, checkpoint, tmp_path):
