@@ -60,6 +60,8 @@ def from_checkpoint(args):
         say('The weights are ' +
             ('those that were trained.' if args.no_ema else
              'averages (EMA); --no-ema publishes those that were trained.'))
+    elif args.no_ema:
+        say('It has no averages (EMA), so --no-ema changes nothing.')
     if publishing.left_out(content, kept):
         say(f'Left out: {", ".join(publishing.left_out(content, kept))}.')
     day = publishing.training_day(content.get('meta') or {})

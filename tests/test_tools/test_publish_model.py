@@ -172,8 +172,9 @@ def test_weights_of_another_project(run, config, checkpoint, tmp_path):
     torch.save(content, tmp_path / 'net.pth')
     code, _, _ = run(tmp_path / 'net.pth')
     assert 'does not say which network it is for' in code
-    code, _, err = run(tmp_path / 'net.pth', '--config', config)
+    code, _, err = run(tmp_path / 'net.pth', '--config', config, '--no-ema')
     assert code is None and 'Left out' not in err
+    assert 'has no averages (EMA), so --no-ema changes nothing' in err
     assert set(weights(published(tmp_path))) == set(weights(checkpoint))
     assert published(tmp_path).stat().st_size < 500_000
 

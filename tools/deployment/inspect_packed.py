@@ -4,6 +4,7 @@ import json
 import sys
 
 from mmreact.packed import PackedFileError, summarize
+from mmreact.packed.image_files import printable
 
 
 def parse_args():
@@ -18,7 +19,7 @@ def parse_args():
 
 def join(texts, shown=10):
     """The first texts in a line; what a terminal would obey is escaped."""
-    texts = [t if t.isprintable() else ascii(t) for t in texts]
+    texts = list(map(printable, texts))
     more = f' and {len(texts) - shown} more' if len(texts) > shown else ''
     return ('; '.join(texts[:shown]) + more) or 'none'
 
