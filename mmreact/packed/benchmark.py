@@ -107,6 +107,14 @@ def measure(runs: Mapping[str, Callable[[], object]],
     return seconds
 
 
+def statistics(seconds: Sequence[float]) -> dict:
+    """The number of ``calls``, ``min_ms`` and ``median_ms`` of one."""
+    return dict(
+        calls=len(seconds),
+        min_ms=1000 * min(seconds),
+        median_ms=1000 * median(seconds))
+
+
 def compare(program: Program,
             names: Sequence[str],
             shape: Sequence[int],
@@ -139,9 +147,7 @@ def compare(program: Program,
     rows = [
         dict(
             name=name,
-            calls=len(seconds),
-            min_ms=1000 * min(seconds),
-            median_ms=1000 * median(seconds),
+            **statistics(seconds),
             difference=float(np.abs(y - outputs[0]).max()))
         for (name, seconds), y in zip(timed.items(), outputs)
     ]
@@ -151,8 +157,8 @@ def compare(program: Program,
     return rows
 
 
-def machine() -> dict:
-    """Processor, its flags for 1-bit kernels, and versions."""
+def machine(packages: Sequence[str] = PACKAGES) -> dict:
+    """Processor, its flags for 1-bit kernels, and versions of packages."""
     info = {}
     if Path('/proc/cpuinfo').exists():
         for line in Path('/proc/cpuinfo').read_text().splitlines():
@@ -160,7 +166,7 @@ def machine() -> dict:
             info.setdefault(key.strip(), value.strip())
     flags = (info.get('flags') or info.get('Features', '')).split()
     versions = dict(python=platform.python_version())
-    for name in PACKAGES:
+    for name in packages:
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

@@ -116,6 +116,8 @@ def rprelu(op, graph, x):
 @builds(ops.Clamp)
 def clamp(op, graph, x):
     low, high = np.float32(op.low), np.float32(op.high)
+    if (low, high) == (0, np.float32(ops.FLOAT_MAX)):  # Engines are faster.
+        return graph.add('Relu', x)
     return graph.add('Clip', x, low, high)
 
 
