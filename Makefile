@@ -7,6 +7,7 @@ REQUIREMENTS := requirements/train.txt requirements/tests.txt
 SOURCES := $(wildcard mmreact configs tools tests benchmarks setup.py)
 CSRC_FILES := $(shell find mmreact/csrc examples -name '*.cpp' -o -name '*.h' \
 	-o -name '*.inc' -o -name '*.c')
+CPP_FILES := $(CSRC_FILES) $(wildcard benchmarks/*.cpp)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install $(REQUIREMENTS:%=-r %)
 PHOTOGRAPHS := requirements/photographs.txt
@@ -63,12 +64,12 @@ lint: setup
 	$(BIN)/flake8 $(SOURCES)
 	$(BIN)/isort --check-only --diff $(SOURCES)
 	$(BIN)/yapf --diff -r $(SOURCES)
-	$(BIN)/clang-format --dry-run --Werror $(CSRC_FILES)
+	$(BIN)/clang-format --dry-run --Werror $(CPP_FILES)
 
 format: setup
 	$(BIN)/isort $(SOURCES)
 	$(BIN)/yapf -i -r $(SOURCES)
-	$(BIN)/clang-format -i $(CSRC_FILES)
+	$(BIN)/clang-format -i $(CPP_FILES)
 
 clean:
 	rm -rf build dist .pytest_cache .hypothesis

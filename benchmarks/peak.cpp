@@ -1,0 +1,232 @@
+// What one core of this machine can do at most, as one line of JSON: 1-bit
+// multiply-accumulates as the kernels of mmreact/csrc compute them (xor, count
+// ones, add), and those of real and 8-bit networks, all in registers, in
+// GMAC/s; then how fast floats are read, changed and written back, in GB/s.
+//
+// All loops over sums are unrolled, or these would not stay in registers. The
+// popcounting ones have the shape of a kernel's inner one: words of input
+// pixels are read anew each time and broadcast over lanes, which are output
+// channels. What they count is checked.
+#include <stdint.h>
+#include <stdio.h>
+
+#include <chrono>
+#include <vector>
+
+#if !defined(__x86_64__)
+#error "Only loops for x86-64 are here: write those of this processor."
+#endif
+#include <immintrin.h>
+
+namespace {
+
+constexpr int kSteps = 4000;
+constexpr int kPixels = 7;
+constexpr int kWords = 64;
+
+uint32_t words[kPixels];
+alignas(64) uint32_t weights[kWords];
+
+// Lets the compiler neither keep words in registers nor merge two steps.
+inline void forget() { asm volatile("" ::: "memory"); }
+
+// The tile of avx512.cpp: 7 pixels times 2 vectors.
+__attribute__((target("avx512f,avx512vpopcntdq"), noinline)) uint64_t
+ones_avx512() {
+  const __m512i w0 = _mm512_load_si512(weights);
+  const __m512i w1 = _mm512_load_si512(weights + 16);
+  __m512i sum[kPixels][2] = {};
+  for (int step = 0; step < kSteps; ++step) {
+    forget();
+#pragma GCC unroll 7
+    for (int p = 0; p < kPixels; ++p) {
+      const __m512i x = _mm512_set1_epi32(static_cast<int>(words[p]));
+      sum[p][0] = _mm512_add_epi32(
+          sum[p][0], _mm512_popcnt_epi32(_mm512_xor_si512(w0, x)));
+      sum[p][1] = _mm512_add_epi32(
+          sum[p][1], _mm512_popcnt_epi32(_mm512_xor_si512(w1, x)));
+    }
+  }
+  uint64_t total = 0;
+#pragma GCC unroll 7
+  for (int p = 0; p < kPixels; ++p)
+    total += static_cast<uint32_t>(
+        _mm512_reduce_add_epi32(_mm512_add_epi32(sum[p][0], sum[p][1])));
+  return total;
+}
+
+// The tile of avx2.cpp: 2 pixels times 4 vectors, ones by look-up, sums in
+// bytes, which are emptied before they overflow.
+__attribute__((target("avx2"), noinline)) uint64_t ones_avx2() {
+  constexpr int kRows = 2, kVectors = 4, kRun = 25;
+  static_assert(kSteps % kRun == 0 && kRun * 8 < 256, "bytes hold a run");
+  const __m256i low = _mm256_set1_epi8(15);
+  const __m256i ones =
+      _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,  //
+                       0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+  __m256i total = _mm256_setzero_si256();
+  for (int step = 0; step < kSteps; step += kRun) {
+    __m256i sum[kRows][kVectors] = {};
+    for (int i = 0; i < kRun; ++i) {
+      forget();
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) {
+        const __m256i w = _mm256_load_si256(
+            reinterpret_cast<const __m256i*>(weights + 8 * j));
+#pragma GCC unroll 2
+        for (int p = 0; p < kRows; ++p) {
+          const __m256i x = _mm256_xor_si256(
+              w, _mm256_set1_epi32(static_cast<int>(words[p])));
+          const __m256i high = _mm256_and_si256(_mm256_srli_epi16(x, 4), low);
+          const __m256i count = _mm256_add_epi8(
+              _mm256_shuffle_epi8(ones, _mm256_and_si256(x, low)),
+              _mm256_shuffle_epi8(ones, high));
+          sum[p][j] = _mm256_add_epi8(sum[p][j], count);
+        }
+      }
+    }
+#pragma GCC unroll 2
+    for (int p = 0; p < kRows; ++p)
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j)
+        total = _mm256_add_epi64(
+            total, _mm256_sad_epu8(sum[p][j], _mm256_setzero_si256()));
+  }
+  uint64_t parts[4];
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(parts), total);
+  return parts[0] + parts[1] + parts[2] + parts[3];
+}
+
+// What the two above must give.
+uint64_t expected(int pixels) {
+  uint64_t ones = 0;
+  for (int p = 0; p < pixels; ++p)
+    for (int i = 0; i < 32; ++i)
+      ones += kSteps * __builtin_popcount(words[p] ^ weights[i]);
+  return ones;
+}
+
+__attribute__((target("avx512f"), noinline)) uint64_t real_avx512() {
+  __m512 sum[14];
+#pragma GCC unroll 14
+  for (int i = 0; i < 14; ++i) sum[i] = _mm512_set1_ps(float(i));
+  const __m512 w = _mm512_set1_ps(0.5f);
+  for (int step = 0; step < kSteps; ++step) {
+    forget();
+#pragma GCC unroll 14
+    for (int i = 0; i < 14; ++i) sum[i] = _mm512_fmadd_ps(sum[i], w, w);
+  }
+  float total = 0;
+#pragma GCC unroll 14
+  for (int i = 0; i < 14; ++i) total += _mm512_reduce_add_ps(sum[i]);
+  return static_cast<uint64_t>(total);
+}
+
+__attribute__((target("avx2,fma"), noinline)) uint64_t real_avx2() {
+  __m256 sum[14];
+#pragma GCC unroll 14
+  for (int i = 0; i < 14; ++i) sum[i] = _mm256_set1_ps(float(i));
+  const __m256 w = _mm256_set1_ps(0.5f);
+  for (int step = 0; step < kSteps; ++step) {
+    forget();
+#pragma GCC unroll 14
+    for (int i = 0; i < 14; ++i) sum[i] = _mm256_fmadd_ps(sum[i], w, w);
+  }
+  float total = 0;
+#pragma GCC unroll 14
+  for (int i = 0; i < 14; ++i) total += _mm256_cvtss_f32(sum[i]);
+  return static_cast<uint64_t>(total);
+}
+
+__attribute__((target("avx512f,avx512vnni"), noinline)) uint64_t
+int8_avx512() {
+  __m512i sum[14];
+#pragma GCC unroll 14
+  for (int i = 0; i < 14; ++i) sum[i] = _mm512_set1_epi32(i);
+  const __m512i w = _mm512_load_si512(weights);
+  for (int step = 0; step < kSteps; ++step) {
+    forget();
+#pragma GCC unroll 14
+    for (int i = 0; i < 14; ++i) sum[i] = _mm512_dpbusd_epi32(sum[i], w, w);
+  }
+  uint64_t total = 0;
+#pragma GCC unroll 14
+  for (int i = 0; i < 14; ++i)
+    total += static_cast<uint32_t>(_mm512_reduce_add_epi32(sum[i]));
+  return total;
+}
+
+void change(float* v, size_t count) {
+  for (size_t i = 0; i < count; ++i) v[i] = v[i] * 0.5f + 1.f;
+}
+
+__attribute__((target("avx512f,prefer-vector-width=512"), noinline)) void
+change_avx512(float* v, size_t count) {
+  for (size_t i = 0; i < count; ++i) v[i] = v[i] * 0.5f + 1.f;
+}
+
+// Seconds of the fastest call within half a second.
+template <class F>
+double fastest(F&& f) {
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
+  double best = 1e9;
+  for (auto start = begin; start - begin < std::chrono::milliseconds(500);) {
+    f();
+    const auto end = Clock::now();
+    const double s = std::chrono::duration<double>(end - start).count();
+    if (s < best) best = s;
+    start = end;
+  }
+  return best;
+}
+
+const char* separator = "";
+
+void print(const char* name, double value) {
+  printf("%s\"%s\": %.4g", separator, name, value);
+  separator = ", ";
+}
+
+volatile uint64_t sink;
+
+void print_gmacs(const char* name, uint64_t (*loop)(), double macs) {
+  print(name, macs * kSteps / fastest([=] { sink = loop(); }) / 1e9);
+}
+
+}  // namespace
+
+int main() {
+  for (int i = 0; i < kPixels; ++i) words[i] = 2654435761u * (i + 1);
+  for (int i = 0; i < kWords; ++i) weights[i] = 2246822519u * (i + 3);
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2");
+  const bool avx512 = __builtin_cpu_supports("avx512f");
+  const bool popcount = __builtin_cpu_supports("avx512vpopcntdq");
+  if ((popcount && ones_avx512() != expected(kPixels)) ||
+      (avx2 && ones_avx2() != expected(2))) {
+    fprintf(stderr, "a loop counts wrongly\n");
+    return 1;
+  }
+  printf("{\"gmacs\": {");
+  if (popcount) print_gmacs("avx512", ones_avx512, kPixels * 2 * 512);
+  if (avx2) print_gmacs("avx2", ones_avx2, 2 * 4 * 256);
+  if (__builtin_cpu_supports("avx512vnni"))
+    print_gmacs("int8 (VNNI, AVX-512)", int8_avx512, 14 * 64);
+  if (avx512) print_gmacs("fp32 (FMA, AVX-512)", real_avx512, 14 * 16);
+  if (avx2 && __builtin_cpu_supports("fma"))
+    print_gmacs("fp32 (FMA, AVX2)", real_avx2, 14 * 8);
+  printf("}, \"gigabytes\": {");
+  separator = "";
+  for (const size_t kilobytes : {16, 256, 8192}) {
+    std::vector<float> floats(kilobytes * 256, 1.f);
+    const double seconds = fastest([&] {
+      (avx512 ? change_avx512 : change)(floats.data(), floats.size());
+      forget();
+    });
+    char name[32];
+    snprintf(name, sizeof name, "%d KiB", int(kilobytes));
+    print(name, 2 * 1024. * kilobytes / seconds / 1e9);
+  }
+  printf("}}\n");
+}

@@ -1,0 +1,124 @@
+"""docs/performance.md is what the committed results say."""
+import json
+import re
+
+import pytest
+
+from benchmarks import report, run_all, targets
+from benchmarks.networks import GROUPS
+
+RESULTS = report.read(report.RESULTS)
+PAGE = report.PAGE.read_text('utf-8')
+
+
+def row(engine, threads=1, least=1., median=2.):
+    return dict(
+        network='ReActNet-A',
+        engine=engine,
+        threads=threads,
+        min_ms=least,
+        median_ms=median)
+
+
+def test_page_is_current():
+    assert report.fill(PAGE,
+                       RESULTS) == PAGE, ('run: python -m benchmarks.report')
+
+
+def test_plots_are_there():
+    names = re.findall(r'\]\((performance_\w+\.svg)\)', PAGE)
+    assert len(names) == 2
+    for name in names:
+        path = report.PAGE.parent / name
+        assert path.read_text('utf-8').startswith('<?xml')
+        assert path.stat().st_size < 200_000
+
+
+def test_results_are_whole():
+    """All that run_all measures, each with what it was measured with."""
+    assert {path.stem
+            for path in report.RESULTS.iterdir()} == set(
+                run_all.RUNS) == set(RESULTS)
+    for name, (module, *options) in run_all.RUNS.items():
+        found = RESULTS[name]
+        assert found['command'] == (
+            f'python -m benchmarks.{module} {" ".join(options)}'.strip())
+        assert found['machine']['cpu'] and found['date']
+        if module == 'networks':
+            group = options[1] if '--group' in options else 'all'
+            measured = {r['network'] for r in found['results']}
+            assert measured == set(GROUPS[group]) and not found['skipped']
+
+
+def test_rivals_ran_in_8_bits():
+    for found in RESULTS.values():
+        for r in found['results']:
+            if 'int8' in r.get('engine', ''):
+                assert r['layers'] and all(
+                    name.startswith('Q') or name.endswith('I8')
+                    for name in r['layers'])
+
+
+def test_a_changed_result_is_seen(tmp_path):
+    for path in report.RESULTS.iterdir():
+        data = json.loads(path.read_text())
+        if path.stem == 'networks_1':
+            data['results'][0]['min_ms'] *= 2
+        (tmp_path / path.name).write_text(json.dumps(data))
+    assert report.fill(PAGE, report.read(tmp_path)) != PAGE
+
+
+def test_report_writes_page_and_plots(tmp_path):
+    page = tmp_path / 'page.md'
+    emptied = report.MARKER.sub(lambda m: f'{m[1]}{m[3]}', PAGE)
+    assert len(emptied) < len(PAGE) / 2
+    page.write_text(emptied)
+    assert report.main(['--page', str(page)]) is None
+    assert page.read_text() == PAGE
+    assert len(list(tmp_path.glob('*.svg'))) == 2
+
+
+def test_errors(tmp_path):
+    error = report.main(['--results', str(tmp_path)])
+    assert 'layers.json is missing' in error and 'run_all' in error
+    page = tmp_path / 'page.md'
+    page.write_text('<!-- targets -->\n<!-- end -->\n')
+    with pytest.raises(ValueError, match='should have machine, targets'):
+        report.main(['--page', str(page)])
+
+
+def test_ratio_and_speed_up():
+    """Rivals count by their fastest, for minima and medians apart."""
+    results = dict(
+        networks_1=dict(results=[
+            row('native', least=2., median=6.),
+            row('a', least=4., median=6.),
+            row('b', least=5., median=5.)
+        ]),
+        scaling=dict(
+            results=[row('native', 1, 8., 9.),
+                     row('native', 2, 4., 3.)]))
+    rivals = targets.engines('ReActNet-A', 'a', 'b')
+    assert targets.ratio(targets.NATIVE, *rivals)(results) == (0.5, 1.2)
+    assert targets.speed_up(targets.NATIVE, 2)(results) == (2., 3.)
+    with pytest.raises(KeyError, match='ReActNet-A/c on 1 threads'):
+        targets.ratio(targets.NATIVE, ('ReActNet-A', 'c'))(results)
+
+
+@pytest.mark.parametrize('at_least,pair,expected', [
+    (False, (1., 1.), 'yes'),
+    (False, (0.9, 1.1), 'minimum only'),
+    (False, (1.1, 0.9), 'median only'),
+    (False, (1.1, 1.2), '**no**'),
+    (True, (1., 1.), 'yes'),
+    (True, (0.9, 0.8), '**no**'),
+    (True, (1.1, 0.9), 'minimum only'),
+])
+def test_verdict(at_least, pair, expected):
+    target = targets.Target('', '', 1., None, at_least)
+    assert targets.verdict(target, *pair) == expected
+
+
+def test_targets_without_results():
+    empty = dict.fromkeys(RESULTS, dict(results=[]))
+    assert {r[-1] for r in targets.rows(empty)} == {'not measured'}
