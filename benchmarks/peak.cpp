@@ -1,7 +1,8 @@
 // What one core of this machine can do at most, as one line of JSON: 1-bit
 // multiply-accumulates as the kernels of mmreact/csrc compute them (xor, count
-// ones, add), and those of real and 8-bit networks, all in registers, in
-// GMAC/s; then how fast floats are read, changed and written back, in GB/s.
+// ones, add; or look ones up, add), and those of real and 8-bit networks, all
+// in registers, in GMAC/s; then how fast floats are read, changed and written
+// back, in GB/s.
 //
 // All loops over sums are unrolled, or these would not stay in registers. The
 // popcounting ones have the shape of a kernel's inner one: words of input
@@ -9,6 +10,7 @@
 // channels. What they count is checked.
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <chrono>
 #include <vector>
@@ -26,6 +28,10 @@ constexpr int kWords = 64;
 
 uint32_t words[kPixels];
 alignas(64) uint32_t weights[kWords];
+// Of four bits each.
+uint8_t codes[kPixels];
+alignas(64) uint8_t nibbles[128];
+alignas(64) __m128i tables[16];
 
 // Lets the compiler neither keep words in registers nor merge two steps.
 inline void forget() { asm volatile("" ::: "memory"); }
@@ -55,39 +61,33 @@ ones_avx512() {
   return total;
 }
 
-// The tile of avx2.cpp: 2 pixels times 4 vectors, ones by look-up, sums in
-// bytes, which are emptied before they overflow.
+// How the kernels for AVX2 and AVX-512 without VPOPCNTDQ look ones up: four
+// bits of a pixel choose a table, in which those of the weights are looked up.
+// Sums are bytes, which are emptied before they overflow.
+constexpr int kRun = 50;
+static_assert(kSteps % kRun == 0 && kRun * 4 < 256, "bytes hold a run");
+
+// The tile of avx2.cpp: 4 pixels times 2 vectors of channels.
 __attribute__((target("avx2"), noinline)) uint64_t ones_avx2() {
-  constexpr int kRows = 2, kVectors = 4, kRun = 25;
-  static_assert(kSteps % kRun == 0 && kRun * 8 < 256, "bytes hold a run");
-  const __m256i low = _mm256_set1_epi8(15);
-  const __m256i ones =
-      _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,  //
-                       0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+  constexpr int kRows = 4, kVectors = 2;
   __m256i total = _mm256_setzero_si256();
   for (int step = 0; step < kSteps; step += kRun) {
     __m256i sum[kRows][kVectors] = {};
     for (int i = 0; i < kRun; ++i) {
       forget();
+      const __m256i* const w = reinterpret_cast<const __m256i*>(nibbles);
+      const __m256i w0 = _mm256_load_si256(w), w1 = _mm256_load_si256(w + 1);
 #pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) {
-        const __m256i w = _mm256_load_si256(
-            reinterpret_cast<const __m256i*>(weights + 8 * j));
-#pragma GCC unroll 2
-        for (int p = 0; p < kRows; ++p) {
-          const __m256i x = _mm256_xor_si256(
-              w, _mm256_set1_epi32(static_cast<int>(words[p])));
-          const __m256i high = _mm256_and_si256(_mm256_srli_epi16(x, 4), low);
-          const __m256i count = _mm256_add_epi8(
-              _mm256_shuffle_epi8(ones, _mm256_and_si256(x, low)),
-              _mm256_shuffle_epi8(ones, high));
-          sum[p][j] = _mm256_add_epi8(sum[p][j], count);
-        }
+      for (int p = 0; p < kRows; ++p) {
+        const __m256i table =
+            _mm256_broadcastsi128_si256(_mm_load_si128(tables + codes[p]));
+        sum[p][0] = _mm256_add_epi8(sum[p][0], _mm256_shuffle_epi8(table, w0));
+        sum[p][1] = _mm256_add_epi8(sum[p][1], _mm256_shuffle_epi8(table, w1));
       }
     }
-#pragma GCC unroll 2
-    for (int p = 0; p < kRows; ++p)
 #pragma GCC unroll 4
+    for (int p = 0; p < kRows; ++p)
+#pragma GCC unroll 2
       for (int j = 0; j < kVectors; ++j)
         total = _mm256_add_epi64(
             total, _mm256_sad_epu8(sum[p][j], _mm256_setzero_si256()));
@@ -97,12 +97,50 @@ __attribute__((target("avx2"), noinline)) uint64_t ones_avx2() {
   return parts[0] + parts[1] + parts[2] + parts[3];
 }
 
-// What the two above must give.
-uint64_t expected(int pixels) {
+// The tile of avx512bw.cpp: 4 pixels times 2 vectors of channels.
+__attribute__((target("avx512f,avx512bw"), noinline)) uint64_t
+ones_avx512bw() {
+  constexpr int kRows = 4, kVectors = 2;
+  __m512i total = _mm512_setzero_si512();
+  for (int step = 0; step < kSteps; step += kRun) {
+    __m512i sum[kRows][kVectors] = {};
+    for (int i = 0; i < kRun; ++i) {
+      forget();
+      const __m512i w0 = _mm512_load_si512(nibbles);
+      const __m512i w1 = _mm512_load_si512(nibbles + 64);
+#pragma GCC unroll 4
+      for (int p = 0; p < kRows; ++p) {
+        const __m512i table =
+            _mm512_broadcast_i32x4(_mm_load_si128(tables + codes[p]));
+        sum[p][0] = _mm512_add_epi8(sum[p][0], _mm512_shuffle_epi8(table, w0));
+        sum[p][1] = _mm512_add_epi8(sum[p][1], _mm512_shuffle_epi8(table, w1));
+      }
+    }
+#pragma GCC unroll 4
+    for (int p = 0; p < kRows; ++p)
+#pragma GCC unroll 2
+      for (int j = 0; j < kVectors; ++j)
+        total = _mm512_add_epi64(
+            total, _mm512_sad_epu8(sum[p][j], _mm512_setzero_si512()));
+  }
+  return _mm512_reduce_add_epi64(total);
+}
+
+// What ones_avx512 must give.
+uint64_t counted() {
   uint64_t ones = 0;
-  for (int p = 0; p < pixels; ++p)
+  for (int p = 0; p < kPixels; ++p)
     for (int i = 0; i < 32; ++i)
       ones += kSteps * __builtin_popcount(words[p] ^ weights[i]);
+  return ones;
+}
+
+// And the others, of so many bytes of weights.
+uint64_t looked_up(int bytes) {
+  uint64_t ones = 0;
+  for (int p = 0; p < 4; ++p)
+    for (int i = 0; i < bytes; ++i)
+      ones += kSteps * __builtin_popcount(codes[p] ^ nibbles[i]);
   return ones;
 }
 
@@ -199,18 +237,28 @@ void print_gmacs(const char* name, uint64_t (*loop)(), double macs) {
 int main() {
   for (int i = 0; i < kPixels; ++i) words[i] = 2654435761u * (i + 1);
   for (int i = 0; i < kWords; ++i) weights[i] = 2246822519u * (i + 3);
+  for (int i = 0; i < kPixels; ++i) codes[i] = words[i] >> 28;
+  for (int i = 0; i < 128; ++i) nibbles[i] = weights[i % kWords] >> 27 & 15;
+  for (int x = 0; x < 16; ++x) {
+    uint8_t distance[16];
+    for (int w = 0; w < 16; ++w) distance[w] = __builtin_popcount(x ^ w);
+    memcpy(tables + x, distance, sizeof distance);
+  }
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2");
   const bool avx512 = __builtin_cpu_supports("avx512f");
   const bool popcount = __builtin_cpu_supports("avx512vpopcntdq");
-  if ((popcount && ones_avx512() != expected(kPixels)) ||
-      (avx2 && ones_avx2() != expected(2))) {
+  const bool bytes = __builtin_cpu_supports("avx512bw");
+  if ((popcount && ones_avx512() != counted()) ||
+      (bytes && ones_avx512bw() != looked_up(128)) ||
+      (avx2 && ones_avx2() != looked_up(64))) {
     fprintf(stderr, "a loop counts wrongly\n");
     return 1;
   }
   printf("{\"gmacs\": {");
   if (popcount) print_gmacs("avx512", ones_avx512, kPixels * 2 * 512);
-  if (avx2) print_gmacs("avx2", ones_avx2, 2 * 4 * 256);
+  if (bytes) print_gmacs("avx512bw", ones_avx512bw, 4 * 2 * 64 * 4);
+  if (avx2) print_gmacs("avx2", ones_avx2, 4 * 2 * 32 * 4);
   if (__builtin_cpu_supports("avx512vnni"))
     print_gmacs("int8 (VNNI, AVX-512)", int8_avx512, 14 * 64);
   if (avx512) print_gmacs("fp32 (FMA, AVX-512)", real_avx512, 14 * 16);
