@@ -34,7 +34,7 @@ int thread_count(int threads) {
 Model::Model(const uint8_t* data, size_t size, const Kernel& kernel,
              int threads)
     : program_(load(data, size)),
-      prepared_(prepare(program_)),
+      prepared_(prepare(program_, kernel)),
       kernel_(kernel),
       workers_(thread_count(threads)) {}
 

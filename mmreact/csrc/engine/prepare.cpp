@@ -79,7 +79,7 @@ void prepare_signed(const Operation& op, Prepared& p) {
   });
 }
 
-void prepare_binary(const Operation& op, Prepared& p) {
+void prepare_binary(const Operation& op, const Kernel& kernel, Prepared& p) {
   const Array& weight = op.arrays[0];
   const int64_t taps = p.kernel[0] * p.kernel[1];
   const int64_t words64 = weight.shape.back();
@@ -100,12 +100,16 @@ void prepare_binary(const Operation& op, Prepared& p) {
   }
   const int64_t row = static_cast<int64_t>(p.blocks.size()) * kBlock;
   p.ones.assign(taps * row, 0);
-  p.bit_weight.resize(row * taps * p.words);
-  uint32_t* out = p.bit_weight.data();
-  for (size_t b = 0; b < p.blocks.size(); ++b)
+  const int64_t words = taps * p.words;
+  const int64_t block_bytes = words * kBlock * kernel.code_bytes;
+  p.bit_weight.resize(p.blocks.size() * block_bytes);
+  std::vector<uint32_t> block(words * kBlock);
+  for (size_t b = 0; b < p.blocks.size(); ++b) {
+    uint32_t* out = block.data();
     for (int64_t t = 0; t < taps; ++t)
       for (int64_t w = 0; w < p.words; ++w)
         for (int i = 0; i < kBlock; ++i, ++out) {
+          *out = 0;
           const int64_t output = channel_of(p.blocks[b], i);
           if (output < 0) continue;
           const uint64_t word =
@@ -113,6 +117,9 @@ void prepare_binary(const Operation& op, Prepared& p) {
           *out = static_cast<uint32_t>(word >> (w % 2 * 32));
           p.ones[t * row + b * kBlock + i] += __builtin_popcount(*out);
         }
+    kernel.encode_weight(block.data(), words,
+                         p.bit_weight.data() + b * block_bytes);
+  }
 }
 
 void prepare_sign(const Operation& op, Prepared& p) {
@@ -130,7 +137,7 @@ void prepare_sign(const Operation& op, Prepared& p) {
 
 }  // namespace
 
-std::vector<Prepared> prepare(Program& program) {
+std::vector<Prepared> prepare(Program& program, const Kernel& kernel) {
   const auto& shape = program.input_shape;
   const auto values = program.infer(1, shape[0], shape[1], shape[2]);
   std::vector<Prepared> all(program.operations.size());
@@ -148,7 +155,7 @@ std::vector<Prepared> prepare(Program& program) {
         if (op.kind == Kind::kBinaryConv2d)
           p.kernel = {op.arrays[0].shape[1], op.arrays[0].shape[2]};
         if (values[op.inputs[0]].sign)
-          prepare_binary(op, p);
+          prepare_binary(op, kernel, p);
         else
           prepare_signed(op, p);
         break;

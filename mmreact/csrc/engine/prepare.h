@@ -1,4 +1,4 @@
-// The constants of a program as the kernels want them, made once when it is
+// The constants of a program as a kernel wants them, made once when it is
 // loaded.
 #pragma once
 
@@ -29,12 +29,12 @@ struct Prepared {
   int64_t words = 0;     // that hold them
   Pair kernel{1, 1};
   Aligned<float> real_weight;    // as RealConv wants it, with
-  Aligned<uint32_t> bit_weight;  // or as BinaryConv wants it
+  Aligned<uint8_t> bit_weight;   // or as BinaryConv wants it
   Aligned<float> scale, shift;   // [block][kBlock]; see kernel.h
   std::vector<int32_t> ones;     // [tap][block][kBlock]
 };
 
 // One for each operation. Takes the weights out of the program.
-std::vector<Prepared> prepare(Program& program);
+std::vector<Prepared> prepare(Program& program, const Kernel& kernel);
 
 }  // namespace mmreact

@@ -11,10 +11,24 @@ namespace mmreact {
 namespace {
 
 // Pixels of one block after the other: as many as keep the weights that they
-// share in the first cache, or all if the weights do not stay in the second.
-int64_t band_pixels(size_t weight_bytes, int64_t pixels) {
-  if (weight_bytes <= 24 * 1024) return 28;
-  return weight_bytes <= 384 * 1024 ? 112 : pixels;
+// share in the first cache, or all if the weights do not stay in the second,
+// unless what is kept for each pixel does not.
+int64_t band_pixels(size_t weight_bytes, int64_t pixel_bytes, int64_t pixels) {
+  constexpr int64_t kLeast = 28;
+  if (weight_bytes <= 24 * 1024) return kLeast;
+  const int64_t most = weight_bytes <= 384 * 1024 ? 112 : pixels;
+  const int64_t fit = 256 * 1024 / (pixel_bytes + 1) / kLeast * kLeast;
+  return std::max(kLeast, std::min(most, fit));
+}
+
+// Of this thread; it grows, and is kept.
+uint8_t* scratch(int64_t bytes) {
+  static thread_local Aligned<uint8_t> memory;
+  if (memory.size() < static_cast<size_t>(bytes)) {
+    memory.clear();
+    memory.resize(bytes);
+  }
+  return memory.data();
 }
 
 // Nanoseconds, roughly: of a 32-bit word times kBlock channels, of a float
@@ -232,15 +246,19 @@ class StepMaker {
   Step tile_step(void (*run)(const Producer&, const Job&, const Range&),
                  const Producer& producer, const Task& task,
                  const std::vector<Block>& blocks, size_t weight_bytes,
-                 double tile_cost, std::vector<PostOp> first = {}) {
+                 double tile_cost, std::vector<PostOp> first = {},
+                 int64_t words = 0) {
     const Sheet sheet(node(task.result).value);
     const int64_t pixels = sheet.pixels();
     Job job{};
     job.blocks = blocks.data();
-    job.band = band_pixels(weight_bytes, pixels);
+    job.band = band_pixels(weight_bytes,
+                           window_bytes(words, kernel_.code_bytes), pixels);
     job.epilogue = epilogue(task, std::move(first));
     if (task.means >= 0) job.band = 2 * sheet.width;
     const int64_t bands = (pixels + job.band - 1) / job.band;
+    const int64_t bytes =
+        std::min(job.band, pixels) * window_bytes(words, kernel_.code_bytes);
     // With few bands the blocks are units too.
     const int64_t count = static_cast<int64_t>(blocks.size());
     const int64_t split = sheet.images * bands < 64 ? count : 1;
@@ -249,11 +267,12 @@ class StepMaker {
     step.cost = static_cast<double>(sheet.images * pixels * count) *
                 (tile_cost + kStoreCost);
     step.run = [=](int64_t begin, int64_t end) {
+      Range range;
+      range.scratch = scratch(bytes);
       for (int64_t unit = begin; unit < end;) {
         const int64_t band = unit / split % bands, part = unit % split;
         // Units that differ in their block only are done together.
         const int64_t parts = std::min(split - part, end - unit);
-        Range range;
         range.image = unit / split / bands;
         range.first = band * job.band;
         range.last = std::min(pixels, range.first + job.band);
@@ -322,8 +341,8 @@ class StepMaker {
         p.scale.data(),
         p.shift.data()};
     return tile_step(kernel_.binary_conv, conv, task, p.blocks,
-                     p.bit_weight.size() * sizeof(uint32_t),
-                     kWordCost * t.runs * t.length, scale_and_shift(p));
+                     p.bit_weight.size(), kWordCost * t.runs * t.length,
+                     scale_and_shift(p), int64_t{t.runs} * t.length);
   }
 
   Step real_step(const Task& task) {

@@ -17,8 +17,13 @@ namespace mmreact {
 
 namespace avx512 {
 
+#include "basics.h"
+
 constexpr int kLanes = 16;
 constexpr int kTile = 7;
+constexpr int kCount = 7, kGroup = 1;
+constexpr int kCodeBytes = 4;
+constexpr int64_t kCodesFrom = 37;
 
 typedef float VF __attribute__((vector_size(4 * kLanes)));
 typedef int32_t VI __attribute__((vector_size(4 * kLanes)));
@@ -35,35 +40,155 @@ inline uint32_t signs(const VF (&v)[2], const float* threshold) {
       _mm512_cmp_ps_mask(v[0], _mm512_loadu_ps(threshold), _CMP_GT_OQ));
 }
 
-template <int P>
-inline __attribute__((always_inline)) void accumulate(
-    const uint32_t* const* in, const int64_t* offsets, int runs, int length,
-    const uint32_t* weight, VI (&sums)[P][2]) {
-  __m512i sum[P][2];
-  _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
-    sum[p][0] = reinterpret_cast<__m512i>(sums[p][0]);
-    sum[p][1] = reinterpret_cast<__m512i>(sums[p][1]);
-  }
-  for (int r = 0; r < runs; ++r) {
-    const uint32_t* a[P];
-    _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) a[p] =
-        in[p] + offsets[r];
-    for (int i = 0; i < length; ++i, weight += kBlock) {
-      const __m512i w0 = _mm512_loadu_si512(weight);
-      const __m512i w1 = _mm512_loadu_si512(weight + kLanes);
-      _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
-        const __m512i x = _mm512_set1_epi32(static_cast<int>(a[p][i]));
-        sum[p][0] = _mm512_add_epi32(
-            sum[p][0], _mm512_popcnt_epi32(_mm512_xor_si512(w0, x)));
-        sum[p][1] = _mm512_add_epi32(
-            sum[p][1], _mm512_popcnt_epi32(_mm512_xor_si512(w1, x)));
-      }
+// Encoded are the xors of all words up to each one. The number of ones in
+// words x_1 ^ w_1, x_2 ^ w_2... is counted by an adder of each bit, whose
+// state, the parity of the bits so far, then is u_i = X_i ^ W_i of the encoded
+// words. Two more bits, u_i ^ u_i+1 and u_i+1 ^ u_i+2, give a carry that is a
+// function of three words, so one instruction, and only every second vector is
+// counted: 5 instructions for two words, where xor, popcount and add are 6.
+constexpr int kCarry = 0b01110100;
+
+struct Encoder {
+  uint32_t all = 0;
+
+  void add(const uint32_t* run, int64_t length, uint8_t* code) {
+    uint32_t* const out = reinterpret_cast<uint32_t*>(code);
+    if (length < 12) {
+      for (int64_t i = 0; i < length; ++i) out[i] = all ^= run[i];
+      return;
+    }
+    const __m512i zero = _mm512_setzero_si512();
+    for (int64_t i = 0; i < length; i += kLanes) {
+      const int64_t count = length - i < kLanes ? length - i : kLanes;
+      const __mmask16 some = static_cast<__mmask16>((1 << count) - 1);
+      __m512i x = _mm512_maskz_loadu_epi32(some, run + i);
+      x = _mm512_xor_si512(x, _mm512_maskz_alignr_epi32(0xFFFF, x, zero, 15));
+      x = _mm512_xor_si512(x, _mm512_maskz_alignr_epi32(0xFFFF, x, zero, 14));
+      x = _mm512_xor_si512(x, _mm512_maskz_alignr_epi32(0xFFFF, x, zero, 12));
+      x = _mm512_xor_si512(x, _mm512_maskz_alignr_epi32(0xFFFF, x, zero, 8));
+      x = _mm512_xor_si512(x, _mm512_set1_epi32(static_cast<int>(all)));
+      _mm512_mask_storeu_epi32(out + i, some, x);
+      // Behind the last word the xors stay as they are.
+      all = static_cast<uint32_t>(
+          _mm_extract_epi32(_mm512_maskz_extracti32x4_epi32(15, x, 3), 3));
     }
   }
-  _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
-    sums[p][0] = reinterpret_cast<VI>(sum[p][0]);
-    sums[p][1] = reinterpret_cast<VI>(sum[p][1]);
+};
+
+// [half of the block][words][kLanes]
+inline void encode_weight(const uint32_t* weight, int64_t words,
+                          uint8_t* code) {
+  for (int j = 0; j < kBlock; j += kLanes) {
+    __m512i all = _mm512_setzero_si512();
+    for (int64_t i = 0; i < words; ++i, code += 64) {
+      const __m512i w = _mm512_loadu_si512(weight + i * kBlock + j);
+      all = words < kCodesFrom ? w : _mm512_xor_si512(all, w);
+      _mm512_storeu_si512(code, all);
+    }
   }
+}
+
+// Popcounts of P pixels times kLanes channels.
+template <int P>
+inline MMREACT_INLINE void count_codes(const Windows<P>& windows,
+                                       const uint8_t* weight, int half,
+                                       __m512i (&sums)[P][2]) {
+  const int words = windows.length;
+  const uint32_t* x[P];
+  unroll<P>([&](auto p) MMREACT_INLINE {
+    x[p] = reinterpret_cast<const uint32_t*>(windows.at[p]);
+  });
+  const uint32_t* w = reinterpret_cast<const uint32_t*>(weight);
+  __m512i carries[P], parity[P];
+  unroll<P>([&](auto p) MMREACT_INLINE {
+    carries[p] = parity[p] = _mm512_setzero_si512();
+  });
+  int i = 0;
+  if (words % 2) {
+    const __m512i w0 = _mm512_loadu_si512(w);
+    unroll<P>([&](auto p) MMREACT_INLINE {
+      parity[p] =
+          _mm512_xor_si512(w0, _mm512_set1_epi32(static_cast<int>(x[p][0])));
+    });
+    i = 1, w += kLanes;
+  }
+  const auto add = [&](int k) MMREACT_INLINE {
+    __m512i w0 = _mm512_loadu_si512(w + k * kLanes);
+    __m512i w1 = _mm512_loadu_si512(w + (k + 1) * kLanes);
+    // Compilers would load them again for each pixel.
+    asm("" : "+v"(w0), "+v"(w1));
+    unroll<P>([&](auto p) MMREACT_INLINE {
+      const __m512i u = _mm512_xor_si512(
+          w0, _mm512_set1_epi32(static_cast<int>(x[p][i + k])));
+      const __m512i v = _mm512_xor_si512(
+          w1, _mm512_set1_epi32(static_cast<int>(x[p][i + k + 1])));
+      const __m512i carry = _mm512_popcnt_epi32(
+          _mm512_ternarylogic_epi32(parity[p], u, v, kCarry));
+      // gcc would add into another register, and copy it back.
+      asm("vpaddd %1, %0, %0" : "+v"(carries[p]) : "v"(carry));
+      parity[p] = v;
+    });
+  };
+  for (; i + 4 <= words; i += 4, w += 4 * kLanes) {
+    add(0);
+    add(2);
+  }
+  if (i < words) add(0);
+  unroll<P>([&](auto p) MMREACT_INLINE {
+    const __m512i twice = _mm512_add_epi32(carries[p], carries[p]);
+    const __m512i count =
+        _mm512_add_epi32(twice, _mm512_popcnt_epi32(parity[p]));
+    sums[p][half] = _mm512_add_epi32(sums[p][half], count);
+  });
+}
+
+// The same of words that are not encoded, for both halves of a block.
+template <int P>
+inline MMREACT_INLINE void count_words(const Windows<P>& windows,
+                                       const uint8_t* weight,
+                                       __m512i (&sums)[P][2]) {
+  const int64_t half = int64_t{windows.runs} * windows.length * 64;
+  for (int r = 0; r < windows.runs; ++r) {
+    const uint32_t* x[P];
+    unroll<P>([&](auto p) MMREACT_INLINE {
+      x[p] = reinterpret_cast<const uint32_t*>(windows.at[p]) +
+             windows.offsets[r];
+    });
+    for (int i = 0; i < windows.length; ++i, weight += 64) {
+      const __m512i w0 = _mm512_loadu_si512(weight);
+      const __m512i w1 = _mm512_loadu_si512(weight + half);
+      unroll<P>([&](auto p) MMREACT_INLINE {
+        const __m512i word = _mm512_set1_epi32(static_cast<int>(x[p][i]));
+        sums[p][0] = _mm512_add_epi32(
+            sums[p][0], _mm512_popcnt_epi32(_mm512_xor_si512(w0, word)));
+        sums[p][1] = _mm512_add_epi32(
+            sums[p][1], _mm512_popcnt_epi32(_mm512_xor_si512(w1, word)));
+      });
+    }
+  }
+}
+
+template <int P, int G, bool kCoded>
+inline MMREACT_INLINE void count(const Windows<P>& windows,
+                                 const uint8_t* weight, int64_t,
+                                 VI (&sums)[G][P][2]) {
+  __m512i all[P][2];
+  unroll<P>([&](auto p) MMREACT_INLINE {
+    unroll<2>([&](auto j) MMREACT_INLINE {
+      all[p][j] = reinterpret_cast<__m512i>(sums[0][p][j]);
+    });
+  });
+  if constexpr (kCoded) {
+    count_codes<P>(windows, weight, 0, all);
+    count_codes<P>(windows, weight + int64_t{windows.length} * 64, 1, all);
+  } else {
+    count_words<P>(windows, weight, all);
+  }
+  unroll<P>([&](auto p) MMREACT_INLINE {
+    unroll<2>([&](auto j) MMREACT_INLINE {
+      sums[0][p][j] = reinterpret_cast<VI>(all[p][j]);
+    });
+  });
 }
 
 #include "tile.h"
@@ -79,9 +204,14 @@ bool supported() {
 }  // namespace avx512
 
 extern const Kernel kAvx512;
-const Kernel kAvx512 = {
-    "avx512",          avx512::supported, avx512::binary_conv,
-    avx512::real_conv, avx512::pool,      avx512::load};
+const Kernel kAvx512 = {"avx512",
+                        avx512::supported,
+                        avx512::kCodeBytes,
+                        avx512::encode_weight,
+                        avx512::binary_conv,
+                        avx512::real_conv,
+                        avx512::pool,
+                        avx512::load};
 
 }  // namespace mmreact
 

@@ -91,10 +91,13 @@ struct Job {
 // A part of a job: pixels of an image times blocks.
 struct Range {
   int64_t image, first, last, block_first, block_last;
+  // Of 1-bit convolutions: room for the windows of a band, from the start of a
+  // cache line.
+  uint8_t* scratch;
 };
 
 // Input bits: 32-bit words, channels of a pixel side by side, with a border
-// of zeros as wide as the padding. Tap k of a window is a run of words at
+// of zeros as wide as the padding. A window is runs of words, run k at
 // offsets[k] behind its first one.
 struct BinaryConv {
   const uint32_t* in;
@@ -103,7 +106,7 @@ struct BinaryConv {
   int64_t pixel;         // from one of them to the next one in its row
   const int64_t* offsets;
   int runs, length;
-  const uint32_t* weight;  // [block][runs * length][kBlock]
+  const uint8_t* weight;  // [block] of what encode_weight makes
   // The sum of signs is taps - 2 popcount(x ^ w), where what lies outside the
   // image is corrected in `taps`. Half of it, negated, is start + popcount -
   // half, exact in floats: start is -taps / 2 rounded down, half is 0.5 where
@@ -157,11 +160,20 @@ struct Load {
 struct Kernel {
   const char* name;
   bool (*supported)();
+  // 1-bit weights and windows are in a code of the kernel's own, of so many
+  // bytes for 32 bits. A block of weights is encoded from [words][kBlock].
+  int code_bytes;
+  void (*encode_weight)(const uint32_t* weight, int64_t words, uint8_t* code);
   void (*binary_conv)(const BinaryConv&, const Job&, const Range&);
   void (*real_conv)(const RealConv&, const Job&, const Range&);
   void (*pool)(const Pool&, const Job&, const Range&);
   void (*load)(const Load&, const Job&, const Range&);
 };
+
+// What the code of a window of so many words takes.
+constexpr int64_t window_bytes(int64_t words, int code_bytes) {
+  return (words * code_bytes + 15) / 16 * 16;
+}
 
 // The one list of kernels, the fastest first; the last one runs everywhere.
 // Dispatch, tests and benchmarks read it.

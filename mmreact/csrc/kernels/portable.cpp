@@ -6,8 +6,13 @@ namespace mmreact {
 
 namespace portable {
 
+#include "basics.h"
+
 constexpr int kLanes = 4;
 constexpr int kTile = 1;
+constexpr int kCount = 1, kGroup = 1;
+constexpr int kCodeBytes = 4;
+constexpr int64_t kCodesFrom = kNoCodes;
 
 typedef float VF __attribute__((vector_size(4 * kLanes)));
 typedef int32_t VI __attribute__((vector_size(4 * kLanes)));
@@ -37,23 +42,32 @@ inline VU count_bytes(VU x) {
   return (x + (x >> 4)) & 0x0F0F0F0F;
 }
 
-template <int P>
-inline void accumulate(const uint32_t* const* in, const int64_t* offsets,
-                       int runs, int length, const uint32_t* weight,
-                       VI (&sums)[P][kBlock / kLanes]) {
+struct Encoder;
+
+void encode_weight(const uint32_t* weight, int64_t words, uint8_t* code) {
+  __builtin_memcpy(code, weight, words * kBlock * sizeof *weight);
+}
+
+template <int P, int G, bool kCoded>
+inline void count(const Windows<P>& windows, const uint8_t* weight, int64_t,
+                  VI (&sums)[G][P][kBlock / kLanes]) {
   for (int p = 0; p < P; ++p)
     for (int j = 0; j < kBlock / kLanes; ++j) {
       VU sum{};
-      const uint32_t* w = weight + j * kLanes;
-      for (int r = 0; r < runs; ++r)
-        for (int i = 0; i < length; ++i, w += kBlock) {
+      const uint8_t* w = weight + 4 * j * kLanes;
+      for (int r = 0; r < windows.runs; ++r) {
+        const uint8_t* const run = windows.at[p] + 4 * windows.offsets[r];
+        for (int i = 0; i < windows.length; ++i, w += 4 * kBlock) {
           VU x;
+          uint32_t word;
           __builtin_memcpy(&x, w, sizeof x);
-          const VU bytes = count_bytes(x ^ in[p][offsets[r] + i]);
+          __builtin_memcpy(&word, run + 4 * i, sizeof word);
+          const VU bytes = count_bytes(x ^ word);
           const VU halves = (bytes & 0x00FF00FF) + (bytes >> 8 & 0x00FF00FF);
           sum += (halves & 0xFFFF) + (halves >> 16);
         }
-      sums[p][j] += reinterpret_cast<VI>(sum);
+      }
+      sums[0][p][j] += reinterpret_cast<VI>(sum);
     }
 }
 
@@ -64,8 +78,13 @@ bool supported() { return true; }
 }  // namespace portable
 
 extern const Kernel kPortable;
-const Kernel kPortable = {
-    "portable",          portable::supported, portable::binary_conv,
-    portable::real_conv, portable::pool,      portable::load};
+const Kernel kPortable = {"portable",
+                          portable::supported,
+                          portable::kCodeBytes,
+                          portable::encode_weight,
+                          portable::binary_conv,
+                          portable::real_conv,
+                          portable::pool,
+                          portable::load};
 
 }  // namespace mmreact

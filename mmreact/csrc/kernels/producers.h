@@ -1,53 +1,6 @@
-// What makes tiles. Part of tile.h.
+// What makes tiles, but for 1-bit convolutions. Part of tile.h.
 
 // Producers: each makes a tile of P pixels times block `b`.
-
-struct MakeBinaryConv {
-  const BinaryConv& c;
-
-  template <int P>
-  inline __attribute__((always_inline)) void operator()(
-      const Tile<P>& tile, const Block& block, int64_t b,
-      VF (&v)[P][kVectors]) const {
-    const uint32_t* in[P];
-    VI sums[P][kVectors];  // half the sum of signs, negated
-    const uint32_t* const image = c.in + tile.image * c.image + block.in;
-    const int32_t* const in_at = c.in_at + tile.first;
-    const int32_t* const class_at = c.class_at + tile.first;
-    const int32_t* const start = c.start + b * kBlock;
-    if (c.alike[tile.first] >= P) {
-      VI first[kVectors];
-      MMREACT_UNROLL
-      for (int j = 0; j < kVectors; ++j)
-        first[j] = load(start + class_at[0] + j * kLanes);
-      MMREACT_UNROLL
-      for (int p = 0; p < P; ++p) in[p] = image + in_at[0] + p * c.pixel;
-      each<P>([&](int p, int j) { sums[p][j] = first[j]; });
-    } else {
-      MMREACT_UNROLL
-      for (int p = 0; p < P; ++p) in[p] = image + in_at[p];
-      each<P>([&](int p, int j) {
-        sums[p][j] = load(start + class_at[p] + j * kLanes);
-      });
-    }
-    accumulate<P>(in, c.offsets, c.runs, c.length,
-                  c.weight + b * c.runs * c.length * kBlock, sums);
-    each<P>([&](int p, int j) {
-      v[p][j] = __builtin_convertvector(sums[p][j], VF);
-    });
-    if (c.half) {
-      const float* const half = c.half + b * kBlock;
-      each<P>([&](int p, int j) {
-        v[p][j] -= load(half + class_at[p] + j * kLanes);
-      });
-    }
-    const float* const scale = c.scale + b * kBlock;
-    const float* const shift = c.shift + b * kBlock;
-    each<P>([&](int p, int j) {
-      v[p][j] = v[p][j] * load(scale + j * kLanes) + load(shift + j * kLanes);
-    });
-  }
-};
 
 struct MakeRealConv {
   const RealConv& c;
@@ -84,6 +37,8 @@ struct MakeRealConv {
     bool inside = true;
     for (int p = 0; p < P; ++p) inside &= c.inside[tile.first + p];
     const int32_t* const in_at = c.in_at + tile.first;
+    Place<P> place;
+    if (!inside) place = locate(tile, c.out_width);
     // The taps of a row lie side by side if nothing is between them.
     const bool joined = inside && c.dilation[1] == 1 && c.pixel == c.channels;
     for (int64_t ky = 0; ky < c.kernel[0]; ++ky) {
@@ -95,7 +50,7 @@ struct MakeRealConv {
           for (int p = 0; p < P; ++p)
             in[p] = image + in_at[p] + dy * c.row + dx * c.pixel;
         else
-          find_taps(tile, image, dy, dx, in);
+          find_taps(place, image, dy, dx, in);
         add<P>(in, joined ? c.kernel[1] * c.channels : c.channels, weight, v);
       }
     }
@@ -103,11 +58,10 @@ struct MakeRealConv {
 
   // Where a tap of each pixel is: in the image or among zeros.
   template <int P>
-  __attribute__((noinline)) void find_taps(const Tile<P>& tile,
+  __attribute__((noinline)) void find_taps(const Place<P>& place,
                                            const float* image, int64_t dy,
                                            int64_t dx,
                                            const float* (&in)[P]) const {
-    const Place<P> place = locate(tile, c.out_width);
     for (int p = 0; p < P; ++p) {
       const int64_t y = place.y[p] * c.stride[0] + dy;
       const int64_t x = place.x[p] * c.stride[1] + dx;

@@ -1,13 +1,16 @@
 // Tiles in terms of the compiler's vectors, for every instruction set. A
 // kernel's file defines, in a namespace of its own,
 //   kLanes, kTile      lanes of a vector; pixels of a tile
-//   VF, VI             vectors of kLanes floats and int32
-//   signs(v, t)        the lanes of a block where v > t, as bits
-//   larger(a, b)       a > b ? a : b
-//   smaller(a, b)      a < b ? a : b
-//   multiply_add(a, b, c)  a b + c, rounded once
-//   accumulate<P>()    adds popcounts to the sums of P pixels times kBlock
-//                      channels
+//   kCount, kGroup     pixels and blocks whose popcounts are made together
+//   kCodesFrom         windows of so many words or more are encoded; kNoCodes:
+//                      none are
+//   kCodeBytes         of the code of 32 bits of a window or weight
+//   Encoder            add(words, length, code) encodes the next words of a
+//                      window; where nothing is encoded it may be incomplete
+//   encode_weight(..)  that of kernel.h
+//   count<P, G, kCoded>(windows, weight, block, sums)
+//                      adds the popcounts of P windows xored with the weights
+//                      of G blocks, `block` bytes apart
 // before it includes this one, which is made for that alone: it has no guard.
 //
 // The order of floating-point operations is the same in all of them: lanes
@@ -86,7 +89,7 @@ inline Place<P> locate(const Tile<P>& tile, int64_t width) {
 
 // Calls f(p, j) for all vectors of a tile, unrolled.
 template <int P, class F>
-inline __attribute__((always_inline)) void each(F&& f) {
+inline MMREACT_INLINE void each(F&& f) {
   MMREACT_UNROLL
   for (int p = 0; p < P; ++p) {
     MMREACT_UNROLL
@@ -97,13 +100,11 @@ inline __attribute__((always_inline)) void each(F&& f) {
 #include "epilogue.h"
 #include "producers.h"
 
-template <int P, bool kMeans, class Make>
-inline void run_tile(const Make& make, const Job& job, int64_t image,
-                     int64_t first, int64_t b) {
-  const Tile<P> tile{image, first};
-  const Block& block = job.blocks[b];
-  VF v[P][kVectors];
-  make.template operator()<P>(tile, block, b, v);
+template <int P, bool kMeans>
+inline __attribute__((always_inline)) void finish_tile(VF (&v)[P][kVectors],
+                                                       const Tile<P>& tile,
+                                                       const Block& block,
+                                                       const Job& job) {
   if (kMeans || (P == kTile && block.lanes == kBlock)) {
     finish<P, true, kMeans>(v, tile, block, job.epilogue);
   } else {
@@ -111,39 +112,39 @@ inline void run_tile(const Make& make, const Job& job, int64_t image,
     each<P>([&](int p, int j) {
       store_block<true>(values[p], j, kBlock, v[p][j]);
     });
-    finish_pixels(values[0], P, image, first, block, job.epilogue);
+    finish_pixels(values[0], P, tile.image, tile.first, block, job.epilogue);
   }
 }
 
 // Whole tiles as long as there are enough pixels, then smaller ones.
-template <int P, bool kMeans, class Make>
+template <int P, class Make>
 inline void run_pixels(const Make& make, const Job& job, int64_t image,
                        int64_t first, int64_t last, int64_t b) {
-  for (; first + P <= last; first += P)
-    run_tile<P, kMeans>(make, job, image, first, b);
-  if constexpr (P > 1 && !kMeans)
-    run_pixels<P / 2, false>(make, job, image, first, last, b);
-}
-
-template <int P, bool kMeans, class Make>
-inline void run(const Make& make, const Job& job, const Range& range) {
-  for (int64_t first = range.first; first < range.last; first += job.band) {
-    const int64_t last =
-        first + job.band < range.last ? first + job.band : range.last;
-    for (int64_t b = range.block_first; b < range.block_last; ++b)
-      run_pixels<P, kMeans>(make, job, range.image, first, last, b);
+  for (; first + P <= last; first += P) {
+    const Tile<P> tile{image, first};
+    VF v[P][kVectors];
+    make.template operator()<P>(tile, job.blocks[b], b, v);
+    finish_tile<P, false>(v, tile, job.blocks[b], job);
   }
+  if constexpr (P > 1) run_pixels<P / 2>(make, job, image, first, last, b);
 }
 
-void binary_conv(const BinaryConv& c, const Job& job, const Range& range) {
-  // As many pixels as the means need, and the registers hold.
-  constexpr int kPairs = kTile >= 7 ? kPooledTile : kTile < 2 ? 2 : kTile;
-  static_assert(kPooledTile % kPairs == 0, "tiles end with a row");
-  if (job.epilogue.pooled_width)
-    run<kPairs, true>(MakeBinaryConv{c}, job, range);
-  else
-    run<kTile, false>(MakeBinaryConv{c}, job, range);
+// Calls f(first, last) for each band of a range.
+template <class F>
+inline void each_band(const Job& job, const Range& range, const F& f) {
+  for (int64_t first = range.first; first < range.last; first += job.band)
+    f(first, first + job.band < range.last ? first + job.band : range.last);
 }
+
+template <class Make>
+inline void run(const Make& make, const Job& job, const Range& range) {
+  each_band(job, range, [&](int64_t first, int64_t last) {
+    for (int64_t b = range.block_first; b < range.block_last; ++b)
+      run_pixels<kTile>(make, job, range.image, first, last, b);
+  });
+}
+
+#include "binary.h"
 
 // A linear layer of one vector: one pixel times some blocks at a time, so that
 // a sum need not wait for the one before.
@@ -184,13 +185,13 @@ void real_conv(const RealConv& c, const Job& job, const Range& range) {
                       c.kernel[0] * c.kernel[1] == 1 && c.inside[range.first];
   constexpr int kBlocks = kVectors > 4 ? 1 : 8 / kVectors;
   if (vector) rest.block_first = linear_blocks<kBlocks>(c, job, range);
-  run<kTile, false>(MakeRealConv{c}, job, rest);
+  run(MakeRealConv{c}, job, rest);
 }
 
 void pool(const Pool& c, const Job& job, const Range& range) {
-  run<kTile, false>(MakePool{c}, job, range);
+  run(MakePool{c}, job, range);
 }
 
 void load(const Load& c, const Job& job, const Range& range) {
-  run<kTile, false>(MakeLoad{c}, job, range);
+  run(MakeLoad{c}, job, range);
 }
