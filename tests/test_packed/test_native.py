@@ -102,6 +102,15 @@ CASES = [
                 128, 96), (129, 127)]
     ],
     dict(channels=(2048, 40), size=(3, 3)),
+    # Kernels have other ways for long windows, and for some blocks at a time.
+    *[
+        dict(channels=(a, b), size=(4, 5))
+        for a, b in [(160, 224), (192, 96), (256, 65)]
+    ],
+    *[
+        dict(channels=(c, 40), size=(3, 3), kernel=1, padding=0)
+        for c in (1152, 1184, 1216)
+    ],
     *[dict(size=(3, w)) for w in range(1, 10)],
     *[dict(size=(2, w)) for w in (13, 14, 15, 112)],
     dict(size=(112, 1)),
@@ -119,6 +128,7 @@ CASES = [
         for g, a, b in [(2, 32, 32), (2, 16, 8), (3, 33, 32), (
             8, 1, 1), (2, 64, 40), (4, 5, 70)]
     ],
+    dict(channels=(320, 192), size=(4, 5), groups=2),
     dict(channels=(66, 64), groups=2, dilation=2, padding=3, stride=2),
     dict(size=(1, 1), padding=3),
     dict(batch=2, size=(5, 7), stride=2),
@@ -213,6 +223,41 @@ def test_random_programs(seeds):
         for other in others:
             for name, y in first.items():
                 assert np.array_equal(y, other[name]), (seed, name)
+
+
+@needs_library
+@pytest.mark.parametrize('kernel', KERNELS)
+@pytest.mark.parametrize('channels,window', [(32, 1), (224, 1), (256, 1),
+                                             (128, 3), (160, 3), (2048, 7)])
+def test_largest_sums(kernel, channels, window):
+    """All bits differ: nothing that counts them overflows."""
+    weight = np.zeros((40, window, window, (channels + 63) // 64), np.uint64)
+    ones, zeros = np.ones(40, np.float32), np.zeros(40, np.float32)
+    program = Program((channels, window, window), [
+        ops.Sign('sign', ('input', ), np.zeros(channels, np.float32),
+                 np.zeros(channels, np.uint8)),
+        ops.BinaryConv2d('sums', ('sign', ), weight, ones, zeros, channels)
+    ], 'sums')  # yapf: disable
+    x = np.ones((1, *program.input_shape), np.float32)
+    sums = Poisoned(program, 1, kernel).run(x, ['sums'])['sums']
+    assert (sums == -channels * window**2).all()
+
+
+@needs_library
+@pytest.mark.parametrize('kernel', KERNELS)
+@pytest.mark.parametrize('channels', [(32, 32), (160, 96), (192, 128)])
+def test_means_of_convolutions(kernel, channels):
+    cin, cout = channels
+    program = Program((cin, 4, 16), [
+        ops.Sign('sign', ('input', ), real(cin) / 4, flips(cin)),
+        ops.BinaryConv2d('conv', ('sign', ), pack(real(cout, 3, 3, cin)),
+                         real(cout, seed=1) / 9, real(cout, seed=2), cin,
+                         padding=(1, 1)),
+        ops.RPReLU('act', ('conv', ), *(real(cout, seed=i) for i in range(3))),
+        ops.Sign('next', ('act', ), real(cout, seed=3), flips(cout)),
+        ops.AvgPool2d('means', ('act', ), (2, 2), (2, 2))
+    ], 'means', ('next', ))  # yapf: disable
+    check(program, real(2, cin, 4, 16, seed=4), kernel, threads=2)
 
 
 def build_blocks(size, channels=(32, 64), kernel=3):

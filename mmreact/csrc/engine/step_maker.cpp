@@ -17,7 +17,7 @@ int64_t band_pixels(size_t weight_bytes, int64_t pixel_bytes, int64_t pixels) {
   constexpr int64_t kLeast = 28;
   if (weight_bytes <= 24 * 1024) return kLeast;
   const int64_t most = weight_bytes <= 384 * 1024 ? 112 : pixels;
-  const int64_t fit = 256 * 1024 / (pixel_bytes + 1) / kLeast * kLeast;
+  const int64_t fit = 32 * 1024 / (pixel_bytes + 1) / kLeast * kLeast;
   return std::max(kLeast, std::min(most, fit));
 }
 

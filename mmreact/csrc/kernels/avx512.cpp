@@ -5,13 +5,11 @@
 // fit the 32 registers, and 7 divides the widths 112, 56, 28, 14 and 7.
 #if defined(__x86_64__)
 
-#include "kernel.h"
-
-#pragma GCC push_options
-#pragma GCC target( \
-    "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,prefer-vector-width=512")
-
 #include <immintrin.h>
+
+#include "target.h"
+
+MMREACT_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")
 
 namespace mmreact {
 
@@ -88,6 +86,14 @@ inline void encode_weight(const uint32_t* weight, int64_t words,
   }
 }
 
+// gcc would add into another register, and copy it back.
+inline MMREACT_INLINE void add_lanes(__m512i& sum, __m512i x) {
+  asm("vpaddd %1, %0, %0" : "+v"(sum) : "v"(x));
+}
+
+// Compilers would load it again for each pixel.
+inline MMREACT_INLINE void keep_in_register(__m512i& x) { asm("" : "+v"(x)); }
+
 // Popcounts of P pixels times kLanes channels.
 template <int P>
 inline MMREACT_INLINE void count_codes(const Windows<P>& windows,
@@ -115,8 +121,8 @@ inline MMREACT_INLINE void count_codes(const Windows<P>& windows,
   const auto add = [&](int k) MMREACT_INLINE {
     __m512i w0 = _mm512_loadu_si512(w + k * kLanes);
     __m512i w1 = _mm512_loadu_si512(w + (k + 1) * kLanes);
-    // Compilers would load them again for each pixel.
-    asm("" : "+v"(w0), "+v"(w1));
+    keep_in_register(w0);
+    keep_in_register(w1);
     unroll<P>([&](auto p) MMREACT_INLINE {
       const __m512i u = _mm512_xor_si512(
           w0, _mm512_set1_epi32(static_cast<int>(x[p][i + k])));
@@ -124,8 +130,7 @@ inline MMREACT_INLINE void count_codes(const Windows<P>& windows,
           w1, _mm512_set1_epi32(static_cast<int>(x[p][i + k + 1])));
       const __m512i carry = _mm512_popcnt_epi32(
           _mm512_ternarylogic_epi32(parity[p], u, v, kCarry));
-      // gcc would add into another register, and copy it back.
-      asm("vpaddd %1, %0, %0" : "+v"(carries[p]) : "v"(carry));
+      add_lanes(carries[p], carry);
       parity[p] = v;
     });
   };
@@ -215,6 +220,6 @@ const Kernel kAvx512 = {"avx512",
 
 }  // namespace mmreact
 
-#pragma GCC pop_options
+MMREACT_TARGET_END
 
 #endif

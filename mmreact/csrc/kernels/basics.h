@@ -3,6 +3,12 @@
 
 #define MMREACT_INLINE __attribute__((always_inline))
 
+#if defined(__clang__)
+#define MMREACT_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define MMREACT_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 template <int I>
 struct Index {
   constexpr operator int() const { return I; }

@@ -124,6 +124,19 @@ struct Sums {
   }
 };
 
+// Pixels of a band times G blocks or, if there are not so many of the same
+// input, fewer. Returns how many.
+template <int P, int G, class S>
+inline int64_t run_blocks(const S& sums, const Range& range, int64_t last,
+                          int64_t b) {
+  const Block* const blocks = sums.job.blocks;
+  if constexpr (G > 1)
+    if (b + G > range.block_last || blocks[b + G - 1].in != blocks[b].in)
+      return run_blocks<P, G / 2>(sums, range, last, b);
+  sums.template run<P, G>(sums.first, last, b);
+  return G;
+}
+
 template <bool kCoded, bool kMeans>
 inline void run_binary(const BinaryConv& c, const Job& job,
                        const Range& range) {
@@ -132,19 +145,11 @@ inline void run_binary(const BinaryConv& c, const Job& job,
     const Sums<kCoded, kMeans> sums{c, job, range.image, first, range.scratch};
     int64_t in = -1;
     for (int64_t b = range.block_first; b < range.block_last;) {
-      const Block* const block = job.blocks + b;
       if constexpr (kCoded)
-        if (block->in != in)
-          encode_windows<Encoder>(c, range.image, block->in, first, last,
-                                  range.scratch);
-      in = block->in;
-      if (kGroup == 2 && b + 1 < range.block_last && block[1].in == in) {
-        sums.template run<P, kGroup>(first, last, b);
-        b += kGroup;
-      } else {
-        sums.template run<P, 1>(first, last, b);
-        b += 1;
-      }
+        if (job.blocks[b].in != in)
+          encode_windows<Encoder>(c, range.image, in = job.blocks[b].in, first,
+                                  last, range.scratch);
+      b += run_blocks<P, kGroup>(sums, range, last, b);
     }
   });
 }

@@ -7,7 +7,7 @@ namespace mmreact {
 
 extern const Kernel kPortable;
 #if defined(__x86_64__)
-extern const Kernel kAvx2, kAvx512;
+extern const Kernel kAvx2, kAvx512, kAvx512bw;
 #elif defined(__aarch64__)
 extern const Kernel kNeon;
 #endif
@@ -15,6 +15,7 @@ extern const Kernel kNeon;
 const Kernel* const kKernels[] = {
 #if defined(__x86_64__)
     &kAvx512,
+    &kAvx512bw,
     &kAvx2,
 #elif defined(__aarch64__)
     &kNeon,

@@ -35,7 +35,8 @@ inline VF multiply_add(VF a, VF b, VF c) {
 inline uint32_t signs(const VF (&v)[8], const float* threshold) {
   const uint32x4_t places = {1, 2, 4, 8};
   uint32_t bits = 0;
-  _Pragma("GCC unroll 8") for (int j = 0; j < 8; ++j) {
+  MMREACT_UNROLL
+  for (int j = 0; j < 8; ++j) {
     const uint32x4_t above = vcgtq_f32(reinterpret_cast<float32x4_t>(v[j]),
                                        vld1q_f32(threshold + j * kLanes));
     bits |= vaddvq_u32(vandq_u32(above, places)) << (j * kLanes);

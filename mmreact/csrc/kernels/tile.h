@@ -19,8 +19,6 @@
 // rounded before they are added (-ffp-contract=off). So all kernels give the
 // same bits.
 
-#define MMREACT_UNROLL _Pragma("GCC unroll 16")
-
 constexpr int kVectors = kBlock / kLanes;
 
 inline VF load(const float* p) {
