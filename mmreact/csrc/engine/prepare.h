@@ -28,10 +28,10 @@ struct Prepared {
   int64_t channels = 0;  // input channels of a group
   int64_t words = 0;     // that hold them
   Pair kernel{1, 1};
-  Aligned<float> real_weight;    // as RealConv wants it, with
-  Aligned<uint8_t> bit_weight;   // or as BinaryConv wants it
-  Aligned<float> scale, shift;   // [block][kBlock]; see kernel.h
-  std::vector<int32_t> ones;     // [tap][block][kBlock]
+  Aligned<float> real_weight;   // as RealConv wants it, with
+  Aligned<uint8_t> bit_weight;  // or as BinaryConv wants it
+  Aligned<float> scale, shift;  // [block][kBlock]; see kernel.h
+  std::vector<int32_t> ones;    // [tap][block][kBlock]
 };
 
 // One for each operation. Takes the weights out of the program.

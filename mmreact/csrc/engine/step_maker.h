@@ -1,16 +1,10 @@
 // From tasks and the places of values to steps that can be run.
 #pragma once
 
-#include <memory>
-#include <vector>
-
-#include "memory.h"
+#include "plan_parts.h"
 #include "workers.h"
 
 namespace mmreact {
-
-// What steps point to.
-using Tables = std::vector<std::shared_ptr<const void>>;
 
 // A step for each task, in their order. `input` is read when they run.
 std::vector<Step> make_steps(const Graph& graph, const Program& program,
