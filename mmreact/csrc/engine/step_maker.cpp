@@ -10,13 +10,14 @@ namespace mmreact {
 namespace {
 
 // Pixels of one block after the other: as many as keep the weights that they
-// share in the first cache, or all if the weights do not stay in the second,
-// unless what is kept for each pixel does not.
+// share in the first cache, or all if the weights do not stay in the second;
+// but not many if a code is made for each, which threads that share a band
+// make for themselves.
 int64_t band_pixels(size_t weight_bytes, int64_t pixel_bytes, int64_t pixels) {
   constexpr int64_t kLeast = 28;
   if (weight_bytes <= 24 * 1024) return kLeast;
   const int64_t most = weight_bytes <= 384 * 1024 ? 112 : pixels;
-  const int64_t fit = 32 * 1024 / (pixel_bytes + 1) / kLeast * kLeast;
+  const int64_t fit = 16 * 1024 / (pixel_bytes + 1) / kLeast * kLeast;
   return std::max(kLeast, std::min(most, fit));
 }
 
