@@ -200,6 +200,29 @@ def test_real_1x1_convolutions(kernel, size, padding, channels):
 
 @needs_library
 @pytest.mark.parametrize('kernel', KERNELS)
+@pytest.mark.parametrize('size', [1, 3])
+@pytest.mark.parametrize('channels,groups', [((32, 32), 4), ((128, 64), 4),
+                                             ((37, 37), 37), ((64, 64), 64),
+                                             ((6, 99), 3), ((10, 130), 5)])
+def test_real_groups(kernel, size, channels, groups):
+    """Small groups join; what follows them does not see that."""
+    cin, cout = channels
+    program = Program((cin, 5, 7), [
+        ops.Conv2d(
+            'conv', ('input', ),
+            real(cout, cin // groups, size, size),
+            real(cout),
+            padding=(size // 2, size // 2),
+            groups=groups),
+        ops.RPReLU('act', ('conv', ), real(cout), real(cout), real(cout)),
+        ops.Sign('sign', ('act', ), real(cout, seed=1),
+                 np.zeros(cout, np.uint8)),
+    ], 'sign', ('act', ))  # yapf: disable
+    check(program, real(2, cin, 5, 7), kernel)
+
+
+@needs_library
+@pytest.mark.parametrize('kernel', KERNELS)
 @pytest.mark.parametrize('width', [64, 66, 96])
 @pytest.mark.parametrize('batch,size', [(1, (9, 9)), (3, (12, 17))])
 def test_every_operation(kernel, width, batch, size):

@@ -144,8 +144,7 @@ class Fuser {
   // With groups a block may begin within a word of bits.
   bool blocks_are_words(const Task& task) const {
     const int op = graph_.nodes[task.producer].op;
-    if (task.loads || op < 0 || program_.operations[op].groups == 1)
-      return true;
+    if (task.loads || op < 0) return true;
     const auto& blocks = prepared_[op].blocks;
     return std::all_of(blocks.begin(), blocks.end(), [](const Block& block) {
       return block.channel % kBlock == 0;

@@ -18,10 +18,9 @@ int64_t channel_of(const Block& block, int i) {
   return i < block.lanes ? block.channel + i : -1;
 }
 
-void make_blocks(Prepared& p, int64_t outputs, int64_t groups,
-                 int64_t group_step) {
-  const int64_t count = outputs / groups;
-  for (int64_t g = 0; g < groups; ++g)
+void make_blocks(Prepared& p, int64_t outputs, int64_t group_step) {
+  const int64_t count = outputs / p.groups;
+  for (int64_t g = 0; g < p.groups; ++g)
     for (int64_t first = 0; first < count; first += kBlock)
       p.blocks.push_back(
           {g * count + first, g * group_step,
@@ -53,15 +52,32 @@ void interleave(Prepared& p, const Weight& weight) {
         }
 }
 
+// Groups with fewer output channels than a block are joined until they fill
+// it, with zeros for weights between them. A block takes the same time whether
+// its lanes are used or not, and full ones can be passed on in registers.
+int64_t joined_groups(int64_t outputs, int64_t groups) {
+  int64_t joined = groups;
+  while (joined > 1 && (groups % joined || outputs / joined < kBlock))
+    --joined;
+  return joined;
+}
+
 void prepare_real(const Operation& op, Prepared& p) {
   const Array& weight = op.arrays[0];
-  p.channels = weight.shape[1];
+  const int64_t channels = weight.shape[1];
+  const int64_t outputs = weight.shape[0], count = outputs / op.groups;
   if (op.kind == Kind::kConv2d) p.kernel = {weight.shape[2], weight.shape[3]};
-  make_blocks(p, weight.shape[0], op.groups, p.channels);
+  p.groups = joined_groups(outputs, op.groups);
+  p.channels = channels * (op.groups / p.groups);
+  make_blocks(p, outputs, p.channels);
   p.shift = by_block(p, op.arrays[1].real);
   const int64_t taps = p.kernel[0] * p.kernel[1];
   interleave(p, [&](int64_t output, int64_t tap, int64_t c) {
-    return weight.real[(output * p.channels + c) * taps + tap];
+    // Its place in the output's own group.
+    c += output / count / (op.groups / p.groups) * p.channels -
+         output / count * channels;
+    if (c < 0 || c >= channels) return 0.f;
+    return weight.real[(output * channels + c) * taps + tap];
   });
 }
 
@@ -70,7 +86,8 @@ void prepare_signed(const Operation& op, Prepared& p) {
   const Array& weight = op.arrays[0];
   const int64_t taps = p.kernel[0] * p.kernel[1];
   const int64_t words = weight.shape.back();
-  make_blocks(p, weight.shape[0], op.groups, p.channels);
+  p.groups = op.groups;
+  make_blocks(p, weight.shape[0], p.channels);
   p.shift.assign(p.blocks.size() * kBlock, 0.f);
   p.rows = {padded(op.arrays[1].real), padded(op.arrays[2].real), {}};
   interleave(p, [&](int64_t output, int64_t tap, int64_t c) {
@@ -84,7 +101,8 @@ void prepare_binary(const Operation& op, const Kernel& kernel, Prepared& p) {
   const int64_t taps = p.kernel[0] * p.kernel[1];
   const int64_t words64 = weight.shape.back();
   p.words = (p.channels + kBlock - 1) / kBlock;
-  make_blocks(p, weight.shape[0], op.groups, p.words);
+  p.groups = op.groups;
+  make_blocks(p, weight.shape[0], p.words);
   const auto& scale = op.arrays[1].real;
   const bool doubles = std::all_of(scale.begin(), scale.end(), [](float s) {
     return std::isfinite(2 * s);

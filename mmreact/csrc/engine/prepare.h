@@ -25,6 +25,7 @@ struct Prepared {
 
   // Convolutions and linear layers. Of a linear layer a pixel is an image.
   std::vector<Block> blocks;
+  int64_t groups = 1;    // maybe fewer than the operation's, see prepare.cpp
   int64_t channels = 0;  // input channels of a group
   int64_t words = 0;     // that hold them
   Pair kernel{1, 1};

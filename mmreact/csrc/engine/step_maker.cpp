@@ -210,7 +210,7 @@ class StepMaker {
       conv.dilation[i] = op.dilation[i];
     }
     conv.channels = p.channels;
-    conv.grouped = op.groups > 1;
+    conv.grouped = p.groups > 1;
     const Sheet out(n.value);
     conv.in_at = parts_.pixels(n.value, op.stride[0] * conv.row,
                                op.stride[1] * conv.pixel);
