@@ -11,13 +11,13 @@ namespace {
 
 // A step that is shorter is not worth sharing.
 constexpr double kLeastCost = 4000;
-constexpr int64_t kChunksPerThread = 8;
+constexpr int64_t kChunksPerThread = 4;
 // Workers wait so long for the next step before they sleep, some 0.3 ms.
 constexpr int kSpins = 20000;
 // Waiting for the last chunk of a step takes longer than this only if a
 // worker lost its core.
 constexpr std::chrono::microseconds kStall(60);
-constexpr int kLongestBackOff = 256;
+constexpr int kLongestBackOff = 256, kGoodRuns = 4;
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -114,6 +114,7 @@ bool Workers::run_shared(const Step& step, int64_t chunks) {
 void Workers::run(const std::vector<Step>& steps) {
   const bool shared = !workers_.empty() && alone_ == 0;
   if (alone_ > 0) --alone_;
+  if (shared && getpid() == process_) affinity_.keep_away(workers_);
   bool stalled = false;
   for (const Step& step : steps) {
     const int64_t chunks =
@@ -128,8 +129,9 @@ void Workers::run(const std::vector<Step>& steps) {
     alone_ = back_off_;
     back_off_ = std::min(back_off_ * 2, kLongestBackOff);
     good_ = 0;
-  } else if (++good_ > 20) {
-    back_off_ = 16;
+  } else if (++good_ == kGoodRuns) {
+    back_off_ = std::max(back_off_ / 2, 1);
+    good_ = 0;
   }
 }
 

@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "affinity.h"
+
 namespace mmreact {
 
 // Something to do in equal, independent units.
@@ -48,11 +50,12 @@ class Workers {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::thread> workers_;
+  Affinity affinity_;
   int process_ = 0;
 
   // After a worker stalled, so many runs are made by the caller alone; twice
-  // as many each time it happens again.
-  int alone_ = 0, back_off_ = 16, good_ = 0;
+  // as many each time it happens again, half as many after some without.
+  int alone_ = 0, back_off_ = 1, good_ = 0;
 };
 
 }  // namespace mmreact
