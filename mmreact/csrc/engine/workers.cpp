@@ -14,6 +14,7 @@ constexpr double kLeastCost = 4000;
 constexpr int64_t kChunksPerThread = 4;
 // Workers wait so long for the next step before they sleep, some 0.3 ms.
 constexpr int kSpins = 20000;
+using Clock = std::chrono::steady_clock;
 // Waiting for the last chunk of a step takes longer than this only if a
 // worker lost its core.
 constexpr std::chrono::microseconds kStall(60);
@@ -81,8 +82,8 @@ bool Workers::run_chunk() {
   return false;
 }
 
-// Returns whether a worker stalled.
-bool Workers::run_shared(const Step& step, int64_t chunks) {
+// Returns for how long a worker stalled.
+Clock::duration Workers::run_shared(const Step& step, int64_t chunks) {
   step_ = &step;
   chunks_ = chunks;
   done_.store(0, std::memory_order_relaxed);
@@ -94,9 +95,8 @@ bool Workers::run_shared(const Step& step, int64_t chunks) {
   }
   while (run_chunk()) {
   }
-  using Clock = std::chrono::steady_clock;
   Clock::time_point start{};
-  bool stalled = false;
+  Clock::duration stalled{};
   for (int spins = 1; done_.load(std::memory_order_acquire) != chunks;
        ++spins) {
     pause();
@@ -104,7 +104,7 @@ bool Workers::run_shared(const Step& step, int64_t chunks) {
     const auto now = Clock::now();
     if (start == Clock::time_point{}) start = now;
     if (now - start > kStall) {
-      stalled = true;
+      stalled = now - start;
       std::this_thread::yield();
     }
   }
@@ -115,17 +115,19 @@ void Workers::run(const std::vector<Step>& steps) {
   const bool shared = !workers_.empty() && alone_ == 0;
   if (alone_ > 0) --alone_;
   if (shared && getpid() == process_) affinity_.keep_away(workers_);
-  bool stalled = false;
+  const Clock::time_point start = Clock::now();
+  Clock::duration stalled{};
   for (const Step& step : steps) {
     const int64_t chunks =
         std::min<int64_t>(step.units, kChunksPerThread * threads());
     if (shared && chunks > 1 && step.cost >= kLeastCost)
-      stalled |= run_shared(step, chunks);
+      stalled += run_shared(step, chunks);
     else
       step.run(0, step.units);
   }
   if (!shared) return;
-  if (stalled) {
+  // Alone it takes as many times as long as there are threads, without stalls.
+  if (stalled * threads() > (Clock::now() - start) * (threads() - 1)) {
     alone_ = back_off_;
     back_off_ = std::min(back_off_ * 2, kLongestBackOff);
     good_ = 0;

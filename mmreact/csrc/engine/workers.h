@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -36,7 +37,8 @@ class Workers {
  private:
   void work();
   bool run_chunk();
-  bool run_shared(const Step& step, int64_t chunks);
+  std::chrono::steady_clock::duration run_shared(const Step& step,
+                                                 int64_t chunks);
 
   // Epoch in the upper half, chunks that nobody took yet in the lower one.
   // The step is changed only while there are none and all are done.
@@ -53,8 +55,9 @@ class Workers {
   Affinity affinity_;
   int process_ = 0;
 
-  // After a worker stalled, so many runs are made by the caller alone; twice
-  // as many each time it happens again, half as many after some without.
+  // After stalls that cost more than sharing gave, so many runs are made by
+  // the caller alone; twice as many each time it happens again, half as many
+  // after some without.
   int alone_ = 0, back_off_ = 1, good_ = 0;
 };
 
