@@ -1,12 +1,16 @@
 """Every network of the configs in the native backend."""
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
-from mmpretrain.registry import MODELS
-from test_every_config import (ABLATIONS, BACKBONES, CONFIGS, LAST, SMALL,
-                               input_shape)
+from mmpretrain.registry import MODELS, TRANSFORMS
+from test_every_config import (ABLATIONS, BACKBONES, CONFIGS, LAST, ROOT,
+                               SMALL, input_shape)
 
 from mmreact.export import lower
 from mmreact.packed import native
@@ -24,11 +28,14 @@ def scope():
 
 
 def check(model, shape, images, number=2):
+    program = lower(model, shape)
+    check_program(program, images(number, *shape).numpy())
+
+
+def check_program(program, x):
     """Each operation on the inputs it got: signs exactly, real values within
     the rounding of sums; then all joined, which must change no bit.
     """
-    program = lower(model, shape)
-    x = images(number, *shape).numpy()
     backend = native.NativeBackend(program, 2)
     names = [op.name for op in program.operations]
     results = backend.run(x, names)
@@ -76,3 +83,26 @@ def test_backbones(options, randomize, images):
     torch.manual_seed(0)
     model = randomize(MODELS.build(dict(options, out_indices=(0, -1))))
     check(model, (3, 33, 41), images)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [
+    'reactnet/reactnet-a_8xb32_in1k', 'reactnet/react-resnet18_8xb64_in1k'
+])  # yapf: disable
+def test_photographs(name, randomize):
+    """Of ImageNet, in the package foolbox, as a config's pipeline has them."""
+    found = find_spec('foolbox')
+    if found is None:
+        pytest.skip('foolbox, whose photographs these are, is not installed')
+    cfg = Config.fromfile(ROOT / f'configs/{name}.py')
+    torch.manual_seed(0)
+    model = randomize(MODELS.build(cfg.model)).eval()
+    pipeline = Compose(
+        [TRANSFORMS.build(t) for t in cfg.test_dataloader.dataset.pipeline])
+    paths = sorted(
+        Path(found.submodule_search_locations[0],
+             'data').glob('imagenet_0[0-2]_*.jpg'))
+    assert len(paths) == 3
+    images = [pipeline(dict(img_path=str(path)))['inputs'] for path in paths]
+    x = model.data_preprocessor(dict(inputs=images))['inputs']
+    check_program(lower(model, x.shape[1:]), x.numpy())

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ import pytest
 from random_programs import random_program
 from small_networks import build_program
 
-from mmreact.packed import (BackendMissingError, PackedModel, Program,
-                            ProgramError, native, ops)
+from mmreact.packed import (BackendMissingError, PackedFile, PackedModel,
+                            Program, ProgramError, native, ops, save_packed)
+from mmreact.packed.benchmark import make_run
 from mmreact.packed.bits import pack
 from mmreact.packed.reference import ReferenceBackend, run_operation
 
@@ -475,3 +477,47 @@ y = NativeBackend(build_program()).run(
     np.zeros((1, 3, 9, 9), np.float32), ['head.fc'])['head.fc']
 assert np.isfinite(y).all() and 'torch' not in sys.modules'''
     subprocess.run([sys.executable, '-c', code], check=True, cwd=ROOT)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    sys.platform != 'linux' or not shutil.which('c++'),
+    reason='needs a C++ compiler and glibc')
+def test_later_runs_do_not_allocate(tmp_path):
+    csrc, program = ROOT / 'mmreact/csrc', tmp_path / 'count_allocations'
+    subprocess.run([
+        'c++', '-std=c++17', '-O1', '-ffp-contract=off', '-pthread', '-I',
+        csrc / 'include', Path(__file__).with_name('count_allocations.cpp'),
+        *csrc.rglob('*.cpp'), '-o', program
+    ], check=True)  # yapf: disable
+    save_packed(tmp_path / 'net', PackedFile(build_program()))
+    out = subprocess.run([program, tmp_path / 'net', '1'],
+                         check=True,
+                         text=True,
+                         capture_output=True).stdout
+    first, last = map(int, out.split())
+    assert first > 0 and last == 0
+
+
+@needs_library
+def test_beside_other_engines():
+    """Their threads and ours in one process, at the same time."""
+    torch = pytest.importorskip('torch')
+    pytest.importorskip('onnxruntime')
+    pytest.importorskip('openvino')
+    program, x = build_program(), real(1, 3, 9, 9)
+    weight = torch.randn(256, 256)
+    runs = [
+        make_run(name, program, x.shape, 2)
+        for name in ('native', 'openvino', 'onnxruntime')
+    ]
+    works = [
+        *(partial(run, x) for run in runs), lambda: (weight @ weight).numpy()
+    ]
+    expected = [work() for work in works]
+
+    def alike(i):
+        return np.array_equal(works[i % 4](), expected[i % 4])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(alike, range(400)))
