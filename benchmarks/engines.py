@@ -44,8 +44,8 @@ def openvino_as_it_comes(network: Network, shape, threads) -> Engine:
     """The real network without a word about precision: it takes bf16 if the
     processor has it.
     """
-    import openvino
-    model = openvino.Core().read_model(network.onnx)
+    from mmreact.packed.openvino import shared_core
+    model = shared_core().read_model(network.onnx)
     engine = compile_openvino(model, shape, threads)
     return Engine(lambda x: engine(x)[0],
                   dict(int8.openvino_primitives(engine.engine)))
@@ -53,12 +53,10 @@ def openvino_as_it_comes(network: Network, shape, threads) -> Engine:
 
 def compile_openvino(model, shape, threads):
     """With OpenVINO's defaults, for one call at a time."""
-    import openvino
-
     from mmreact.packed.openvino import CompiledModel
     model.reshape(list(shape))
     config = dict(PERFORMANCE_HINT='LATENCY', INFERENCE_NUM_THREADS=threads)
-    return CompiledModel(openvino.Core(), model, config)
+    return CompiledModel(model, config)
 
 
 def openvino_nncf(network: Network, shape, threads) -> Engine:
@@ -68,8 +66,8 @@ def openvino_nncf(network: Network, shape, threads) -> Engine:
 
 
 def openvino_qdq(network: Network, shape, threads) -> Engine:
-    import openvino
-    model = openvino.Core().read_model(int8.quantise_qdq(network))
+    from mmreact.packed.openvino import shared_core
+    model = shared_core().read_model(int8.quantise_qdq(network))
     engine = compile_openvino(model, shape, threads)
     return Engine(lambda x: engine(x)[0], int8.check_openvino(engine.engine))
 

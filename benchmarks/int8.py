@@ -65,10 +65,11 @@ def quantise_qdq(network: Network) -> bytes:
 def quantise_nncf(network: Network):
     """OpenVINO's model, by its own quantiser."""
     import nncf
-    import openvino
     from openvino.passes import ConstantFolding, Manager
+
+    from mmreact.packed.openvino import shared_core
     nncf.set_log_level(30)
-    model = openvino.Core().read_model(network.onnx)
+    model = shared_core().read_model(network.onnx)
     model.reshape([1, *network.shape])
     # Else it sees no constant weights in depthwise convolutions, and leaves
     # these real.

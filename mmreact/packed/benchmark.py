@@ -38,17 +38,14 @@ def onnxruntime_run(program: Program, shape: Sequence[int],
 
 def openvino_run(program: Program, shape: Sequence[int], threads: int) -> Run:
     """The exported ONNX model in OpenVINO, in fp32."""
-    import openvino
-
     from .onnx import build_onnx
-    from .openvino import PRECISE, CompiledModel
-    core = openvino.Core()
+    from .openvino import PRECISE, CompiledModel, shared_core
     data = build_onnx(program, [program.output]).SerializeToString()
-    model = core.read_model(data)
+    model = shared_core().read_model(data)
     model.reshape(list(shape))
     config = dict(
         PRECISE, INFERENCE_NUM_THREADS=threads, PERFORMANCE_HINT='LATENCY')
-    compiled = CompiledModel(core, model, config)
+    compiled = CompiledModel(model, config)
     return lambda x: compiled(x)[0]
 
 

@@ -25,6 +25,19 @@ PRECISE = dict(
     INFERENCE_PRECISION_HINT='f32', CPU_DENORMALS_OPTIMIZATION=False)
 
 
+@lru_cache(maxsize=None)
+def shared_core() -> openvino.Core:
+    """The only one of this process, which is kept.
+
+    OpenVINO's CPU device gives the thread that first compiles with a core a
+    stack for signal handlers, and puts back what it found when the core is
+    deleted. Of two cores, the second finds, and later puts back, that of the
+    first, though that may have been freed: the next signal, be it Ctrl+C or
+    the end of a child, then kills the process (seen in 2026.4.1).
+    """
+    return openvino.Core()
+
+
 class OpenVINOBackend:
     """Runs a program on OpenVINO's CPU device.
 
@@ -64,7 +77,6 @@ class OpenVINOBackend:
             PRECISE, PERFORMANCE_HINT=hint.upper(), ENABLE_CPU_PINNING=False)
         if threads is not None:
             self.config['INFERENCE_NUM_THREADS'] = threads
-        self._core = openvino.Core()
         self._lock = Lock()
         self._models: OrderedDict = OrderedDict()
 
@@ -90,8 +102,7 @@ class OpenVINOBackend:
         with self._lock:
             if key not in self._models:
                 model = build_model(self.program, *key, self.one_bit)
-                self._models[key] = CompiledModel(self._core, model,
-                                                  self.config)
+                self._models[key] = CompiledModel(model, self.config)
                 if len(self._models) > MODELS_KEPT:
                     self._models.popitem(last=False)
             self._models.move_to_end(key)
@@ -101,9 +112,8 @@ class OpenVINOBackend:
 class CompiledModel:
     """A compiled model that threads may call at the same time."""
 
-    def __init__(self, core: openvino.Core, model: openvino.Model,
-                 config: Mapping):
-        self.engine = core.compile_model(model, 'CPU', config)
+    def __init__(self, model: openvino.Model, config: Mapping):
+        self.engine = shared_core().compile_model(model, 'CPU', config)
         self._idle: deque = deque()
 
     def __call__(self, x: np.ndarray) -> Sequence[np.ndarray]:
@@ -131,11 +141,10 @@ def check_engine() -> bool:
     """
     program, x = sample_program()
     expected, = ReferenceBackend(program).run(x, [program.output]).values()
-    core = openvino.Core()
     for one_bit in (True, False):
         model = build_model(program, x.shape, [program.output], one_bit)
         try:
-            compiled = CompiledModel(core, model, PRECISE)
+            compiled = CompiledModel(model, PRECISE)
         except RuntimeError:
             if one_bit:
                 continue

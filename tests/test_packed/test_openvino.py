@@ -1,5 +1,7 @@
 """The OpenVINO backend against the reference."""
+import gc
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -18,14 +20,15 @@ from mmreact.packed import openvino as backend
 from mmreact.packed import ops
 from mmreact.packed.bits import pack
 from mmreact.packed.openvino import (CompiledModel, OpenVINOBackend,
-                                     check_engine, export_openvino)
+                                     check_engine, export_openvino,
+                                     shared_core)
 from mmreact.packed.openvino_graph import Graph, build_model, runs_on_bits
 from mmreact.packed.openvino_operations import BUILDERS
 from mmreact.packed.reference import ReferenceBackend, run_operation
 
 
 def compiled(model):
-    return openvino.compile_model(model, 'CPU', backend.PRECISE)
+    return shared_core().compile_model(model, 'CPU', backend.PRECISE)
 
 
 def expect_equal(program, x, names=None, **kwargs):
@@ -225,6 +228,27 @@ def expect_empty_windows():
 
 def test_empty_windows():
     run_in_subprocess('expect_empty_windows()')
+
+
+def expect_signals():
+    """As after Ctrl+C or the end of a child, once backends are deleted."""
+    seen = []
+    signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
+    program, x = random_program(0)
+    backends = [OpenVINOBackend(program) for _ in range(3)]
+    for a_backend in backends:
+        a_backend.run(x, [program.output])
+    del a_backend
+    while backends:
+        backends.pop(0)
+        gc.collect()
+        os.kill(os.getpid(), signal.SIGUSR1)
+    assert len(seen) == 3
+
+
+def test_signals_after_models_are_deleted():
+    """OpenVINO leaves freed memory as the stack of signal handlers."""
+    run_in_subprocess('expect_signals()')
 
 
 # What OpenVINO gets wrong if it is let
@@ -435,11 +459,11 @@ def test_errors(monkeypatch):
 
 class WithoutBits(CompiledModel):
 
-    def __init__(self, core, model, config):
+    def __init__(self, model, config):
         types = {node.get_type_name() for node in model.get_ops()}
         if 'BinaryConvolution' in types:
             raise RuntimeError('BinaryConvolution is not implemented')
-        super().__init__(core, model, config)
+        super().__init__(model, config)
 
 
 class Wrong(CompiledModel):
@@ -473,7 +497,7 @@ def test_export(tmp_path):
     assert files == [path.with_suffix('.bin'), path]
     assert size == sum(file.stat().st_size for file in files)
     assert files[0].stat().st_size < 128 * 128 * 11 / 8 + 40_000
-    model = openvino.Core().read_model(path)
+    model = shared_core().read_model(path)
     info = model.get_rt_info(['mmreact', 'classes'])
     assert info.astype(str) == '["a b", "\\u00e9"]'
     x = normal(2, 3, 32, 32)
@@ -486,7 +510,7 @@ def test_export(tmp_path):
 def test_export_of_random_programs(seed, tmp_path):
     program, x = random_program(seed)
     export_openvino(program, tmp_path / 'a.xml', len(x))
-    model = compiled(openvino.Core().read_model(tmp_path / 'a.xml'))
+    model = compiled(shared_core().read_model(tmp_path / 'a.xml'))
     expected, = ReferenceBackend(program).run(x, [program.output]).values()
     np.testing.assert_array_equal(model([x])[0], expected)
 

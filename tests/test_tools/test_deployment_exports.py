@@ -5,12 +5,12 @@ import os
 import numpy as np
 import onnx
 import onnxruntime
-import openvino
 import pytest
 
 from mmreact.packed import (INPUT, PackedFile, Preprocessing, Program, ops,
                             save_packed)
 from mmreact.packed.bits import pack
+from mmreact.packed.openvino import shared_core
 from mmreact.packed.reference import ReferenceBackend
 
 
@@ -48,13 +48,13 @@ def run_onnx(out, x):
 
 
 def run_openvino(out, x):
-    model = openvino.Core().read_model(out)
+    model = shared_core().read_model(out)
     metadata = {
         key: model.get_rt_info(['mmreact', key]).astype(str)
         for key in ('classes', 'preprocessing', 'source')
     }
     config = dict(INFERENCE_PRECISION_HINT='f32')
-    return openvino.compile_model(model, 'CPU', config)([x])[0], metadata
+    return shared_core().compile_model(model, 'CPU', config)([x])[0], metadata
 
 
 @pytest.mark.parametrize('tool,name,args,run', [
