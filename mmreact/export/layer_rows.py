@@ -7,7 +7,7 @@ from torch.nn.modules.utils import _pair
 
 from ..functional import get_weight_binarizer
 from ..layers import (ActivationScale, BinaryConv2d, BinaryLinear, ChannelMix,
-                      LearnedScale, RPReLU, RSign)
+                      HalvingPool, LearnedScale, RPReLU, RSign)
 from ..packed import ops
 from ..packed.bits import pack
 from .draft import Ref
@@ -214,7 +214,7 @@ def tanh(site: Site, layer, x: Ref) -> Ref:
     return site.add(ops.Tanh, x)
 
 
-@lowers(nn.AvgPool2d)
+@lowers(nn.AvgPool2d, HalvingPool)
 def avg_pool2d(site: Site, layer: nn.AvgPool2d, x: Ref) -> Ref:
     site.require(layer.divisor_override is None, 'it has a divisor_override')
     return site.add(

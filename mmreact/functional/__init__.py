@@ -1,4 +1,5 @@
 """Pure torch functions: the mathematics of 1-bit networks."""
+from .activations import rprelu, rsign
 from .binarizers import (WEIGHT_BINARIZERS, WeightBinarizer,
                          get_weight_binarizer)
 from .conv import binary_conv2d, binary_linear
@@ -11,5 +12,5 @@ __all__ = [
     'ATTENTION_NORMS', 'ESTIMATORS', 'WEIGHT_BINARIZERS', 'WeightBinarizer',
     'at_progress', 'attention_transfer_loss', 'binary_conv2d', 'binary_linear',
     'check_attention_norm', 'distillation_loss', 'distributional_loss',
-    'get_estimator', 'get_weight_binarizer', 'sign'
+    'get_estimator', 'get_weight_binarizer', 'rprelu', 'rsign', 'sign'
 ]

@@ -9,7 +9,7 @@ from typing import Callable, NamedTuple
 import torch
 from torch import Tensor
 
-from .estimators import sign
+from .estimators import sign, signs
 
 
 def real(weight: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ class _XNORSign(torch.autograd.Function):
     def forward(ctx, weight):
         alpha = mean_magnitude(weight)
         ctx.save_for_backward(weight, alpha)
-        return torch.where(weight > 0, alpha, -alpha)
+        return alpha * signs(weight)
 
     @staticmethod
     def backward(ctx, grad):

@@ -4,9 +4,13 @@ This is what training computes and what every packed backend must reproduce.
 """
 from typing import Optional, Tuple, Union
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.modules.utils import _pair
 
+from .activations import find_node, signs_of
 from .binarizers import get_weight_binarizer
 
 Size2d = Union[int, Tuple[int, int]]
@@ -24,7 +28,12 @@ def binary_conv2d(x: Tensor,
 
     The input is used as it is: binarize it first (:class:`mmreact.RSign`).
     Padding adds **zeros** to the map of +1 and -1, so a padded tap
-    contributes nothing.
+    contributes nothing. For backward it keeps the latent weights, which it
+    binarizes again, and the input; signs that come from
+    :func:`mmreact.functional.rsign` are computed again there.
+
+    Gradients: those of the convolution; that of the weights as the binarizer
+    says.
 
     Args:
         x (Tensor): ``(N, Cin, H, W)``.
@@ -38,8 +47,50 @@ def binary_conv2d(x: Tensor,
     Returns:
         Tensor: ``(N, Cout, H', W')``.
     """
-    weight = get_weight_binarizer(binarizer).function(weight)
-    return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
+    binarize = get_weight_binarizer(binarizer).function
+    window = stride, padding, dilation, groups
+    if (torch.compiler.is_compiling() or not torch.is_grad_enabled()
+            or isinstance(padding, str)):
+        return F.conv2d(x, binarize(weight), bias, *window)
+    return _BinaryConv2d.apply(x, weight, bias, window, binarize)
+
+
+class _BinaryConv2d(torch.autograd.Function):
+    """See :func:`binary_conv2d`."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, window, binarize):
+        ctx.rsign = find_node(x, 'rsign')
+        ctx.save_for_backward(x if ctx.rsign is None else None, weight)
+        ctx.dtypes = x.dtype, None if bias is None else bias.dtype
+        ctx.window, ctx.binarize = window, binarize
+        return F.conv2d(x, binarize(weight), bias, *window)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        x, weight = ctx.saved_tensors
+        # Under autocast, grad has the convolution's dtype.
+        x = x.to(grad.dtype) if ctx.rsign is None else signs_of(
+            ctx.rsign, grad.dtype)
+        with torch.enable_grad():
+            latent = weight.detach().requires_grad_()
+            used = ctx.binarize(latent)
+        stride, padding, dilation, groups = ctx.window
+        dtype, bias_dtype = ctx.dtypes
+        x_grad, used_grad, bias_grad = torch.ops.aten.convolution_backward(
+            grad, x,
+            used.detach().to(grad.dtype),
+            None if bias_dtype is None else [len(weight)], _pair(stride),
+            _pair(padding), _pair(dilation), False, [0, 0], groups,
+            ctx.needs_input_grad[:2] + (bias_dtype is not None, ))
+        weight_grad = None
+        if used_grad is not None:
+            weight_grad, = torch.autograd.grad(used, latent,
+                                               used_grad.to(used.dtype))
+        return (None if x_grad is None else x_grad.to(dtype), weight_grad,
+                None if bias_grad is None else bias_grad.to(bias_dtype), None,
+                None)
 
 
 def binary_linear(x: Tensor,

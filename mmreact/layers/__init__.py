@@ -4,6 +4,7 @@ from .binarize import BinarizedLayer, BinarizeReport, binarize
 from .binary import BinaryConv2d, BinaryLinear
 from .channel_gate import ChannelGate
 from .channel_mix import ChannelMix
+from .halving_pool import HalvingPool
 from .leaky_clip import LeakyClip
 from .learned_scale import LearnedScale
 from .rprelu import RPReLU
@@ -11,6 +12,6 @@ from .rsign import RSign
 
 __all__ = [
     'ActivationScale', 'BinarizeReport', 'BinarizedLayer', 'BinaryConv2d',
-    'BinaryLinear', 'ChannelGate', 'ChannelMix', 'LeakyClip', 'LearnedScale',
-    'RPReLU', 'RSign', 'binarize'
+    'BinaryLinear', 'ChannelGate', 'ChannelMix', 'HalvingPool', 'LeakyClip',
+    'LearnedScale', 'RPReLU', 'RSign', 'binarize'
 ]

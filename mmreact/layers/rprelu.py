@@ -1,8 +1,9 @@
 """RPReLU: PReLU with learnable shifts (ReActNet, ECCV 2020)."""
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from torch import Tensor
+
+from ..functional import rprelu
 
 
 class RPReLU(nn.Module):
@@ -27,9 +28,7 @@ class RPReLU(nn.Module):
         self.zeta = nn.Parameter(torch.zeros(num_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        per_channel = (-1, *[1] * (x.ndim - 2))
-        x = F.prelu(x - self.gamma.view(per_channel), self.beta)
-        return x + self.zeta.view(per_channel)
+        return rprelu(x, self.gamma, self.beta, self.zeta)
 
     def extra_repr(self) -> str:
         return f'{self.num_channels}'

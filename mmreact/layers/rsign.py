@@ -1,22 +1,19 @@
 """RSign: the sign with a learnable threshold (ReActNet, ECCV 2020)."""
-from typing import Callable
+from typing import Callable, Optional
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 
-from ..functional import get_estimator, sign
+from ..functional import get_estimator, rsign
 from ..functional.estimators import Estimator
 
-#: What becomes of ``x - alpha``: name -> function(tensor, estimator).
-ACTIVATION_BINARIZERS = dict(
-    sign=sign,
-    tanh=lambda x, estimator: torch.tanh(x),
-    real=lambda x, estimator: x)
+#: What becomes of ``x - alpha``: name -> function, or None: RSign's own.
+ACTIVATION_BINARIZERS = dict(sign=None, tanh=torch.tanh, real=lambda x: x)
 
 
 def get_activation_binarizer(
-        name: str) -> Callable[[Tensor, Estimator], Tensor]:
+        name: str) -> Optional[Callable[[Tensor], Tensor]]:
     """Look an activation binarizer up.
 
     Raises:
@@ -77,11 +74,14 @@ class RSign(nn.Module):
             torch.zeros(num_channels)) if learnable else None
 
     def forward(self, x: Tensor) -> Tensor:
+        binarize = get_activation_binarizer(self.binarizer)
+        if binarize is None:
+            return rsign(x, self.alpha, self.estimator, self.channel_dim)
         if self.alpha is not None:
             shape = [1] * x.ndim
             shape[self.channel_dim] = -1
             x = x - self.alpha.view(shape)
-        return get_activation_binarizer(self.binarizer)(x, self.estimator)
+        return binarize(x)
 
     def extra_repr(self) -> str:
         return (f'{self.num_channels}, estimator={self.estimator!r}, '

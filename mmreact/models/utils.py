@@ -9,15 +9,6 @@ from ..layers import RPReLU
 ACTIVATIONS = dict(rprelu=RPReLU, prelu=nn.PReLU, none=nn.Identity)
 
 
-def halving_pool() -> nn.AvgPool2d:
-    """2x2 average pooling with stride 2; n -> ceil(n / 2).
-
-    As a 3x3 convolution with stride 2 and padding 1 it rounds up; at an odd
-    edge it averages the values that are there.
-    """
-    return nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False)
-
-
 def check_choice(name: str, value, known: Container) -> None:
     """Raise a ValueError that lists the known values of an option."""
     if value not in known:

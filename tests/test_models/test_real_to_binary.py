@@ -12,7 +12,8 @@ from torch import fx, nn
 
 from mmreact.analysis import count_ops
 from mmreact.engine.stages import Options, check_plan, make_plan, train_plan
-from mmreact.layers import BinaryConv2d, ChannelGate, LearnedScale, RSign
+from mmreact.layers import (BinaryConv2d, ChannelGate, HalvingPool,
+                            LearnedScale, RSign)
 from mmreact.models import RealToBinaryNet
 from mmreact.models.backbones.real_to_binary import SCALES, RealToBinaryBlock
 
@@ -190,8 +191,8 @@ class Tracer(fx.Tracer):
 
     def is_leaf_module(self, module, name):
         return isinstance(module,
-                          (BinaryConv2d, ChannelGate, LearnedScale,
-                           RSign)) or (super().is_leaf_module(module, name))
+                          (BinaryConv2d, ChannelGate, HalvingPool,
+                           LearnedScale, RSign)) or (super().is_leaf_module(module, name))
 
 
 @pytest.mark.parametrize('scale', SCALES)

@@ -20,8 +20,8 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...functional.estimators import Estimator
-from ...layers import BinaryConv2d, LeakyClip, RSign
-from ..utils import ACTIVATIONS, halving_pool
+from ...layers import BinaryConv2d, HalvingPool, LeakyClip, RSign
+from ..utils import ACTIVATIONS
 
 STYLES = ('pytorch', 'caffe')
 FIRST_BLOCKS = ('real', 'sign')
@@ -85,7 +85,7 @@ class BinaryBottleneck(BaseModule):
         def shortcut(in_channels, out_channels, stride, norm=True):
             layers = nn.Sequential()
             if stride == 2:
-                layers.append(halving_pool())
+                layers.append(HalvingPool())
             if in_channels != out_channels:
                 layers.append(
                     nn.Conv2d(in_channels, out_channels, 1, bias=False))

@@ -15,8 +15,8 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from ...functional.estimators import Estimator
-from ...layers import BinaryConv2d, RSign
-from ..utils import ACTIVATIONS, check_choice, halving_pool
+from ...layers import BinaryConv2d, HalvingPool, RSign
+from ..utils import ACTIVATIONS, check_choice
 from .binary_bottleneck import (FIRST_BLOCKS, STYLES, BinaryBottleneck,
                                 FirstBottleneck)
 from .staged import StagedBackbone
@@ -63,7 +63,7 @@ class BinaryBasicBlock(BaseModule):
         self.bn = build_norm_layer(norm_cfg, out_channels)[1]
         self.shortcut = nn.Sequential()
         if stride == 2:
-            self.shortcut.append(halving_pool())
+            self.shortcut.append(HalvingPool())
         if in_channels != out_channels:
             self.shortcut.append(
                 nn.Conv2d(in_channels, out_channels, 1, bias=False))

@@ -21,8 +21,8 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from ...functional.estimators import Estimator
-from ...layers import BinaryConv2d, ChannelGate, ChannelMix, RSign
-from ..utils import check_choice, check_widths, halving_pool, parse_blocks
+from ...layers import BinaryConv2d, ChannelGate, ChannelMix, HalvingPool, RSign
+from ..utils import check_choice, check_widths, parse_blocks
 from .staged import StagedBackbone
 
 
@@ -78,7 +78,7 @@ class BNextUnit(BaseModule):
             weight_binarizer=weight_binarizer)
         self.bn1 = build_norm_layer(norm_cfg, channels)[1]
         self.act = nn.PReLU(channels)
-        self.pool = nn.Identity() if stride == 1 else halving_pool()
+        self.pool = nn.Identity() if stride == 1 else HalvingPool()
         if attention:
             self.shortcut_act = nn.PReLU(channels)
         if recoupling:

@@ -22,9 +22,8 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from ...functional.estimators import Estimator
-from ...layers import BinaryConv2d, RSign
-from ..utils import (ACTIVATIONS, check_choice, check_widths, halving_pool,
-                     parse_blocks)
+from ...layers import BinaryConv2d, HalvingPool, RSign
+from ..utils import ACTIVATIONS, check_choice, check_widths, parse_blocks
 from .staged import StagedBackbone
 
 EXPANSIONS = ('concat', 'conv')
@@ -97,7 +96,7 @@ class ReActBlock(BaseModule):
             padding=1,
             weight_binarizer=weight_binarizer)
         self.bn1 = build_norm_layer(norm_cfg, in_channels)[1]
-        self.shortcut = nn.Identity() if stride == 1 else halving_pool()
+        self.shortcut = nn.Identity() if stride == 1 else HalvingPool()
         self.act1 = act(in_channels)
 
         real = in_channels != out_channels and expansion_groups is not None

@@ -19,8 +19,9 @@ from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from ...functional.estimators import Estimator
-from ...layers import BinaryConv2d, ChannelGate, LearnedScale, RSign
-from ..utils import check_choice, halving_pool
+from ...layers import (BinaryConv2d, ChannelGate, HalvingPool, LearnedScale,
+                       RSign)
+from ..utils import check_choice
 from .staged import StagedBackbone
 
 SCALES = ('gate', 'learned', 'none')
@@ -81,7 +82,7 @@ class RealToBinaryBlock(BaseModule):
         self.act = nn.PReLU(out_channels)
         self.shortcut = nn.Sequential()
         if stride == 2:
-            self.shortcut.append(halving_pool())
+            self.shortcut.append(HalvingPool())
         if in_channels != out_channels:
             self.shortcut.append(
                 nn.Conv2d(in_channels, out_channels, 1, bias=False))

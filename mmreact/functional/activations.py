@@ -1,0 +1,164 @@
+"""RSign and RPReLU as functions that keep little for backward.
+
+What autograd keeps of the plain definitions, ``sign(x - alpha)`` and
+``prelu(x - gamma, beta) + zeta``, are three maps of real numbers: both
+differences, and the signs for the convolution behind. Here RPReLU keeps its
+input, and RSign, behind an RPReLU, nothing: its input is computed again from
+what the RPReLU kept, and so are the signs for the weights' gradient
+(:func:`mmreact.functional.binary_conv2d`). Under ``torch.compile`` the plain
+definitions stand, as the compiler chooses itself what to keep and what to
+compute again.
+"""
+from typing import Optional
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .estimators import Estimator, get_estimator, sign, signs
+
+
+def rsign(x: Tensor,
+          alpha: Optional[Tensor] = None,
+          estimator: Estimator = 'approx',
+          channel_dim: int = 1) -> Tensor:
+    """``y = +1 if x > alpha else -1``, one threshold per channel.
+
+    Backward: ``grad_x = grad_y * g(x - alpha)`` with ``g`` the estimator, and
+    ``grad_alpha = -sum(grad_x)`` over all but the channel dimension.
+
+    Args:
+        x (Tensor): Floating point, ``(N, C, *)``.
+        alpha (Tensor, optional): ``(C, )``; without it the threshold is 0.
+        estimator (str | dict | Callable): See :func:`get_estimator`.
+        channel_dim (int): The dimension of the channels.
+
+    Returns:
+        Tensor: The shape of ``x``; the dtype of ``x - alpha``.
+    """
+    if alpha is not None:
+        shape = [1] * x.ndim
+        shape[channel_dim] = -1
+        alpha = alpha.view(shape)
+    if torch.compiler.is_compiling():
+        return sign(x if alpha is None else x - alpha, estimator)
+    return _RSign.apply(x, alpha, get_estimator(estimator))
+
+
+def rprelu(x: Tensor, gamma: Tensor, beta: Tensor, zeta: Tensor) -> Tensor:
+    """``y = PReLU(x - gamma; slope beta) + zeta`` (ReActNet, eq. 5).
+
+    With ``u = x - gamma``, backward::
+
+        grad_x = grad_y * (1 if u > 0 else beta)     grad_zeta = sum(grad_y)
+        grad_beta = sum(grad_y * min(u, 0))          grad_gamma = -sum(grad_x)
+
+    The sums are over all but the channel dimension.
+
+    Args:
+        x (Tensor): Floating point, ``(N, C, *)``.
+        gamma, beta, zeta (Tensor): ``(C, )``.
+
+    Returns:
+        Tensor: The shape of ``x``; the dtype of ``x - gamma``.
+    """
+    function = _rprelu if torch.compiler.is_compiling() else _RPReLU.apply
+    return function(x, gamma, beta, zeta)
+
+
+def _rprelu(x, gamma, beta, zeta):
+    """The plain definition."""
+    per_channel = (-1, *[1] * (x.ndim - 2))
+    gamma, beta, zeta = (p.view(per_channel) for p in (gamma, beta, zeta))
+    return _prelu(x - gamma, beta, zeta)
+
+
+def _prelu(u, beta, zeta):
+    # F.prelu is this, but autocast lets it round to half the bits on GPUs.
+    return torch.ops.aten._prelu_kernel(u, beta).add_(zeta)
+
+
+class _RSign(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, x, alpha, gradient):
+        ctx.kind = 'rsign'
+        ctx.gradient = gradient
+        ctx.dtype = x.dtype
+        ctx.source = find_node(x, 'rprelu')
+        ctx.save_for_backward(x if ctx.source is None else None, alpha)
+        if alpha is None:
+            return signs(x)
+        return signs(x, alpha, torch.result_type(x, alpha))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        difference, alpha = _difference(ctx)
+        ctx.difference = None
+        grad = grad * ctx.gradient(difference)
+        alpha_grad = None if alpha is None else -grad.sum_to_size(alpha.shape)
+        return grad.to(ctx.dtype), alpha_grad, None
+
+
+class _RPReLU(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, x, gamma, beta, zeta):
+        ctx.kind = 'rprelu'
+        ctx.dtype = x.dtype
+        ctx.save_for_backward(x, gamma, beta, zeta)
+        return _rprelu(x, gamma, beta, zeta)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        u, beta, _ = _difference(ctx)
+        ctx.difference = None
+        over = [i for i in range(u.ndim) if i != 1]
+        positive = torch.ops.aten.threshold_backward(grad, u, 0)
+        zeta_grad = grad.sum(over)
+        positive_sum = positive.sum(over)
+        slope = beta.flatten()
+        gamma_grad = -(positive_sum + slope * (zeta_grad - positive_sum))
+        beta_grad = u.clamp_(max=0).mul_(grad).sum(over)
+        x_grad = positive.lerp_(grad, beta)
+        return x_grad.to(ctx.dtype), gamma_grad, beta_grad, zeta_grad
+
+
+# A node is what autograd knows of one call: the ``ctx`` of its Function. The
+# backward of a call may ask the node of an earlier one, whose own backward
+# comes later. What was unpacked or computed again waits there till then:
+# activation checkpoints let nothing be unpacked twice.
+
+
+def find_node(x: Tensor, kind: str):
+    """The node that gave ``x`` if it is an 'rsign' or 'rprelu', else None."""
+    return x.grad_fn if getattr(x.grad_fn, 'kind', None) == kind else None
+
+
+def signs_of(node, dtype: torch.dtype) -> Tensor:
+    """In backward: the output of an RSign, computed again."""
+    difference, _ = _difference(node)
+    return signs(difference, dtype=dtype)
+
+
+def _difference(node) -> tuple:
+    """``(x - alpha, alpha)`` or ``(x - gamma, beta, zeta)``."""
+    if getattr(node, 'difference', None) is None:
+        function = dict(rsign=_rsign_again, rprelu=_rprelu_again)[node.kind]
+        node.difference = function(node, *node.saved_tensors)
+    return node.difference
+
+
+def _rsign_again(node, x, alpha):
+    if node.source is not None:
+        u, beta, zeta = _difference(node.source)
+        x = _prelu(u, beta, zeta)
+    return x if alpha is None else x - alpha, alpha
+
+
+def _rprelu_again(node, x, gamma, beta, zeta):
+    per_channel = (-1, *[1] * (x.ndim - 2))
+    gamma, beta, zeta = (p.view(per_channel) for p in (gamma, beta, zeta))
+    return x - gamma, beta, zeta
