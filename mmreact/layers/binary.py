@@ -1,5 +1,9 @@
 """Convolution and linear layers whose weights are binarized when used."""
+from typing import Optional
+
+import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..functional import binary_conv2d, binary_linear, get_weight_binarizer
@@ -7,14 +11,43 @@ from ..functional.conv import Size2d
 
 
 class _BinaryWeight:
-    """What the binary layers share: the choice of a weight binarizer."""
+    """What the binary layers share: the choice of a weight binarizer.
+
+    In eval mode and without gradients, binarized weights are kept until the
+    latent ones or the mode change. An assignment to ``weight.data[...]``,
+    which PyTorch does not count as a change, is seen after the next ``eval()``
+    or ``train()``.
+    """
 
     weight_binarizer: str
+    _kept = None  # (the latent weights, their version, binarizer, result)
 
     @property
     def one_bit_weight(self) -> bool:
         """Whether a weight takes two values only (False in stage 1)."""
         return get_weight_binarizer(self.weight_binarizer).one_bit
+
+    def _constant_weight(self) -> Optional[Tensor]:
+        """The binarized weights if they may be kept, else None."""
+        weight = self.weight
+        if (self.training or torch.is_grad_enabled()
+                or torch.compiler.is_compiling() or weight.is_inference()):
+            return None
+        kept = self._kept
+        if (kept is None or kept[0].data_ptr() != weight.data_ptr()
+                or kept[1:3] != (weight._version, self.weight_binarizer)):
+            binarize = get_weight_binarizer(self.weight_binarizer).function
+            kept = (weight.detach(), weight._version, self.weight_binarizer,
+                    binarize(weight))
+            self._kept = kept
+        return kept[3]
+
+    def train(self, mode: bool = True):
+        self._kept = None
+        return super().train(mode)
+
+    def __getstate__(self) -> dict:
+        return dict(self.__dict__, _kept=None)
 
     def extra_repr(self) -> str:
         return (f'{super().extra_repr()}, '
@@ -57,6 +90,9 @@ class BinaryConv2d(_BinaryWeight, nn.Conv2d):
         self.weight_binarizer = weight_binarizer
 
     def forward(self, x: Tensor) -> Tensor:
+        weight = self._constant_weight()
+        if weight is not None:
+            return self._conv_forward(x, weight, self.bias)
         return binary_conv2d(x, self.weight, self.bias, self.stride,
                              self.padding, self.dilation, self.groups,
                              self.weight_binarizer)
@@ -84,4 +120,7 @@ class BinaryLinear(_BinaryWeight, nn.Linear):
         self.weight_binarizer = weight_binarizer
 
     def forward(self, x: Tensor) -> Tensor:
+        weight = self._constant_weight()
+        if weight is not None:
+            return F.linear(x, weight, self.bias)
         return binary_linear(x, self.weight, self.bias, self.weight_binarizer)
