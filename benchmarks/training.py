@@ -1,0 +1,85 @@
+"""Train ReActNet-A beside its naive twin: memory, and time in turns.
+
+What is kept for backward, the time of a step and of an evaluation are measured
+in one process, peak memory in fresh ones that make the same steps.
+"""
+import gc
+import json
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from mmreact.packed.benchmark import statistics
+
+from .harness import (document, finish, load_average, measure, parser,
+                      positive, say)
+from .training_step import CONTENDERS, Step
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Fresh processes of each contender.
+PROCESSES = 3
+
+
+def peak_bytes(contender: str, args) -> int:
+    """Resident memory at its highest, median of fresh processes."""
+    command = [
+        sys.executable, '-m', 'benchmarks.training_step', contender, '--batch',
+        str(args.batch), '--size',
+        str(args.size), '--threads',
+        str(args.threads), *(['--compiled'] if args.compiled else [])
+    ]
+    found = []
+    for _ in range(PROCESSES):
+        done = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f'{contender} fails: {done.stderr[-2000:]}')
+        found.append(json.loads(done.stdout)['peak_bytes'])
+    return int(median(found))
+
+
+def main(argv=None):
+    argv = sys.argv[1:] if argv is None else argv
+    args = parser(__doc__.splitlines()[0], rounds=10)
+    args.add_argument('--batch', type=positive, default=8)
+    args.add_argument('--threads', type=positive, default=2)
+    args.add_argument(
+        '--compiled', action='store_true', help='both under torch.compile')
+    args = args.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    before = load_average()
+    rows = {}
+    for name in CONTENDERS:
+        say(f'memory of {name}')
+        rows[name] = dict(
+            contender=name,
+            peak_bytes=peak_bytes(name, args),
+            saved_bytes=None)
+    steps = {}
+    for name in CONTENDERS:
+        steps[name] = Step(name, args.batch, args.size, args.compiled)
+        if not args.compiled:
+            rows[name]['saved_bytes'] = steps[name].saved_bytes()
+            gc.collect()
+    for kind in ('train', 'evaluate'):
+        say(f'time of {kind}')
+        runs = {name: getattr(step, kind) for name, step in steps.items()}
+        for name, seconds in measure(runs, args.rounds).items():
+            rows[name][kind] = statistics(seconds)
+    finish(
+        document(
+            'benchmarks.training',
+            argv,
+            before,
+            batch=args.batch,
+            size=args.size,
+            threads=args.threads,
+            compiled=args.compiled,
+            results=list(rows.values())), args.json)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

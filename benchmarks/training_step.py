@@ -1,0 +1,107 @@
+"""One training step of ReActNet-A, ours and the naive twin's.
+
+As a program it runs some steps in a process of its own and prints what that
+takes: ``python -m benchmarks.training_step ours --batch 8``.
+"""
+import json
+import resource
+import sys
+
+import torch
+from torch import nn
+
+from mmreact.functional import distributional_loss
+from mmreact.models import ReActNet
+
+from .harness import parser, positive
+from .naive_training import naive_twin
+
+CONTENDERS = ('ours', 'naive')
+
+
+class Network(nn.Module):
+    """ReActNet-A with its classifier."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = ReActNet('a')
+        self.fc = nn.Linear(1024, 1000)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.backbone(images)[0].mean((2, 3)))
+
+
+class Step:
+    """Forward, distributional loss, backward and Adam, on random images.
+
+    Args:
+        contender (str): One of :data:`CONTENDERS`.
+        batch, size (int): Number of images, their height and width.
+        compiled (bool): Under ``torch.compile(fullgraph=True)``.
+    """
+
+    def __init__(self, contender: str, batch: int, size: int, compiled: bool):
+        torch.manual_seed(0)
+        network = Network()
+        if contender == 'naive':
+            network = naive_twin(network)
+        self.images = torch.randn(batch, 3, size, size)
+        self.teacher = torch.randn(batch, 1000)
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+        self.network = network
+        if compiled:
+            self.network = torch.compile(network, fullgraph=True)
+
+    def loss(self) -> torch.Tensor:
+        return distributional_loss(self.network(self.images), self.teacher)
+
+    def train(self) -> None:
+        self.network.train()
+        self.optimizer.zero_grad()
+        self.loss().backward()
+        self.optimizer.step()
+
+    def evaluate(self) -> torch.Tensor:
+        self.network.eval()
+        with torch.no_grad():
+            return self.network(self.images)
+
+    def saved_bytes(self) -> int:
+        """What forward keeps for backward; storages count once, and those of
+        parameters not at all.
+        """
+        own = {
+            p.untyped_storage().data_ptr()
+            for p in self.network.parameters()
+        }
+        kept = {}
+
+        def pack(tensor):
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in own:
+                kept[storage.data_ptr()] = storage  # so that none is reused
+            return tensor
+
+        self.network.train()
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+            self.loss()
+        return sum(storage.nbytes() for storage in kept.values())
+
+
+def main():
+    args = parser(__doc__.splitlines()[0], rounds=3)
+    args.add_argument('contender', choices=CONTENDERS)
+    args.add_argument('--batch', type=positive, default=8)
+    args.add_argument('--threads', type=positive, default=2)
+    args.add_argument('--compiled', action='store_true')
+    args = args.parse_args()
+    torch.set_num_threads(args.threads)
+    step = Step(args.contender, args.batch, args.size, args.compiled)
+    for _ in range(args.rounds):
+        step.train()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps(dict(peak_bytes=peak * 1024)))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
