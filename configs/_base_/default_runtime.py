@@ -14,6 +14,8 @@ default_hooks = dict(
         backend_args=dict(backend='atomic')),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
+    # Off. See docs/watching_training.md.
+    binary_stats=dict(type='BinaryStatsHook', interval=0),
 )
 custom_hooks = [
     dict(type='StrictLoadHook'),

@@ -2,13 +2,13 @@
 from .. import compat  # noqa: F401, isort: skip
 from ..datasets import transforms  # noqa: F401, registers
 from .atomic_backend import AtomicLocalBackend
-from .hooks import (EstimatorScheduleHook, OPsCounterHook, ReproducibilityHook,
-                    StrictLoadHook, WeightClipHook)
+from .hooks import (BinaryStatsHook, EstimatorScheduleHook, OPsCounterHook,
+                    ReproducibilityHook, StrictLoadHook, WeightClipHook)
 from .optimizers import BinaryOptimWrapperConstructor, CPUAmpOptimWrapper
 from .packed_classifier import PackedClassifier
 
 __all__ = [
-    'AtomicLocalBackend', 'BinaryOptimWrapperConstructor',
+    'AtomicLocalBackend', 'BinaryOptimWrapperConstructor', 'BinaryStatsHook',
     'CPUAmpOptimWrapper', 'EstimatorScheduleHook', 'OPsCounterHook',
     'PackedClassifier', 'ReproducibilityHook', 'StrictLoadHook',
     'WeightClipHook'

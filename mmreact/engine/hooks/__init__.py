@@ -1,3 +1,4 @@
+from .binary_stats_hook import BinaryStatsHook
 from .estimator_schedule_hook import EstimatorScheduleHook
 from .ops_counter_hook import OPsCounterHook
 from .reproducibility_hook import ReproducibilityHook
@@ -5,6 +6,6 @@ from .strict_load_hook import StrictLoadHook
 from .weight_clip_hook import WeightClipHook
 
 __all__ = [
-    'EstimatorScheduleHook', 'OPsCounterHook', 'ReproducibilityHook',
-    'StrictLoadHook', 'WeightClipHook'
+    'BinaryStatsHook', 'EstimatorScheduleHook', 'OPsCounterHook',
+    'ReproducibilityHook', 'StrictLoadHook', 'WeightClipHook'
 ]

@@ -14,8 +14,8 @@ FILE = 'fingerprint.json'
 IGNORED = ('work_dir', 'resume', 'load_from', 'launcher', 'log_level',
            'log_processor', 'visualizer', 'vis_backends', 'experiment_name',
            'val_', 'test_', 'default_hooks.logger', 'default_hooks.timer',
-           'default_hooks.visualization', 'train_dataloader.num_workers',
-           'train_dataloader.pin_memory',
+           'default_hooks.visualization', 'default_hooks.binary_stats',
+           'train_dataloader.num_workers', 'train_dataloader.pin_memory',
            'train_dataloader.persistent_workers', 'env_cfg',
            'model.teacher.checkpoint', 'model.teacher.config')
 
