@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from ..functional import get_estimator, get_weight_binarizer
 from ..layers import BinaryConv2d, BinaryLinear, RPReLU, RSign
 
+#: The name of their log.
+FILE = 'binary_stats.json'
+
 Statistics = Dict[str, Tensor]
 
 

@@ -11,12 +11,10 @@ from mmengine.visualization import LocalVisBackend
 from mmpretrain.registry import HOOKS
 from torch import Tensor, nn
 
-from ...analysis.binary_stats import (SignCounter, binary_layers,
+from ...analysis.binary_stats import (FILE, SignCounter, binary_layers,
                                       layer_statistics, to_numbers,
                                       weight_signs)
 from ...layers import RSign
-
-FILE = 'binary_stats.json'
 
 
 @HOOKS.register_module()
