@@ -142,7 +142,12 @@ def draw_distributions(columns: Dict[str, Dict[str, Distribution]]) -> Figure:
     panels = make_panels(
         len(first), len(columns), 4.2, 1.5, sharex='row', sharey='row')
     for panel, (title, layers) in zip(panels.T, columns.items()):
-        panel[0].set_title(title, fontsize=9, pad=16)
+        panel[0].annotate(
+            title, (0.5, 1), (0, 17),
+            'axes fraction',
+            'offset points',
+            ha='center',
+            fontsize=8)
         for axes, name in zip(panel, first):
             _draw(axes, layers[name])
             axes.set_title(

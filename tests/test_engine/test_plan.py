@@ -119,7 +119,8 @@ def test_flatten():
 
 
 IGNORED = ('log_level=DEBUG', 'train_dataloader.num_workers=7',
-           'val_dataloader.batch_size=3', 'default_hooks.logger.interval=3')
+           'val_dataloader.batch_size=3', 'default_hooks.logger.interval=3',
+           'default_hooks.binary_stats.interval=3')
 COUNTED = ('optim_wrapper.optimizer.lr=0.3', 'train_dataloader.batch_size=3',
            'model.backbone.estimator=clip', 'randomness.seed=9')
 

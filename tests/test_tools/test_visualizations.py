@@ -1,6 +1,7 @@
 """The tools of tools/visualizations and the functions behind them."""
 import copy
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -15,10 +16,11 @@ from torch import nn
 
 from mmreact.analysis.activations import (BINS, draw_distributions,
                                           record_distributions, sign_layers)
+from mmreact.analysis.binary_stats import count_signs, layer_statistics
 from mmreact.analysis.panels import select_layers
-from mmreact.analysis.stats_plot import draw_log, find_logs, read_log
+from mmreact.analysis.stats_plot import FIGURES, draw_log, find_logs, read_log
 from mmreact.engine.activations import activation_distributions
-from mmreact.layers import RSign
+from mmreact.layers import BinaryLinear, RPReLU, RSign
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -174,6 +176,23 @@ def test_plot_tool(tmp_path, run, out, monkeypatch):
         assert np.ptp(np.array(Image.open(path))) == 255
 
 
+def test_every_statistic_is_drawn_and_explained():
+    sign = a_sign([0.])
+    layers = [
+        (sign, count_signs(sign, torch.zeros(1, 1)), None),
+        (RPReLU(1), None, None),
+        (BinaryLinear(1, 1), None, torch.zeros(1, 1, dtype=torch.bool)),
+    ]
+    names = {
+        re.sub('_(min|median|max)$', '', name)
+        for layer in layers
+        for name in layer_statistics(*layer)
+    }
+    assert names == set(FIGURES)
+    page = (ROOT / 'docs/watching_training.md').read_text()
+    assert all(f'`{name}' in page for name in names)
+
+
 def a_sign(alpha, **kwargs):
     layer = RSign(len(alpha), **kwargs)
     if layer.alpha is not None:
@@ -255,8 +274,8 @@ def test_panels_of_distributions(rows, columns):
         for j, layers in enumerate(found.values()):
             title = titles[i * columns + j]
             assert title.startswith(f'{name}: {layers[name].share_after:.1%}')
-    assert [axes.get_title() for axes in figure.axes
-            if axes.get_title()] == list(found)
+    assert [text.get_text() for axes in figure.axes
+            for text in axes.texts] == list(found)
     legend, = figure.legends
     assert len(legend.get_texts()) == 2
 

@@ -68,6 +68,7 @@ class BinaryStatsHook(Hook):
         self.since = runner.iter
         if self.saved is not None:
             self._restore(self.saved)
+            self.saved = None
         self.file = LocalVisBackend(
             osp.join(runner.log_dir, 'vis_data'), scalar_save_file=FILE)
         # Hooks are not run by what was compiled without them; compiled with
