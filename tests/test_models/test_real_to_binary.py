@@ -190,9 +190,9 @@ def test_defaults():
 class Tracer(fx.Tracer):
 
     def is_leaf_module(self, module, name):
-        return isinstance(module,
-                          (BinaryConv2d, ChannelGate, HalvingPool,
-                           LearnedScale, RSign)) or (super().is_leaf_module(module, name))
+        leaves = (BinaryConv2d, ChannelGate, HalvingPool, LearnedScale, RSign)
+        return isinstance(module, leaves) or super().is_leaf_module(
+            module, name)
 
 
 @pytest.mark.parametrize('scale', SCALES)

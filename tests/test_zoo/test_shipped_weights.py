@@ -1,0 +1,77 @@
+"""The packed networks that come with the package."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmreact import zoo
+from mmreact.datasets.fashion_mnist import prepare_fashion_mnist, read_idx
+from mmreact.packed import PackedModel, native
+
+NAME = 'reactnet-tiny_1xb128-16e_fashion-mnist'
+DATA = Path(__file__).resolve().parents[2] / 'data' / 'fashion_mnist'
+CLASSES = ('T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal',
+           'Shirt', 'Sneaker', 'Bag', 'Ankle boot')
+
+
+@pytest.fixture(scope='module')
+def images():
+    """The test images and their labels."""
+    prepare_fashion_mnist(DATA)
+    return (read_idx(DATA / 't10k-images-idx3-ubyte',
+                     3), read_idx(DATA / 't10k-labels-idx1-ubyte', 1))
+
+
+def test_size():
+    file = zoo.info(NAME).packed
+    assert Path(file.path).stat().st_size == file.bytes <= 150_000
+
+
+def test_command_without_network(tmp_path):
+    """As right after an installation: by name, on an image file."""
+    pixels = np.zeros((28, 28), np.uint8)
+    pixels[4:24, 8:12] = pixels[4:24, 16:20] = pixels[4:8, 8:20] = 200
+    Image.fromarray(pixels).save(tmp_path / 'trousers.png')
+    done = subprocess.run(
+        [sys.executable, '-m', 'mmreact.packed', NAME, 'trousers.png'],
+        cwd=tmp_path,
+        env=dict(os.environ, MMREACT_OFFLINE='1', MMREACT_CACHE=str(tmp_path)),
+        capture_output=True,
+        text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].endswith('Trouser (1)')
+    assert sum(name in done.stdout for name in CLASSES) == 5
+
+
+@pytest.mark.slow
+def test_accuracy_is_the_metafiles(images):
+    """On all 10,000 test images, read and padded here."""
+    pixels, labels = images
+    model = PackedModel.from_zoo(NAME)
+    logits = np.concatenate([
+        model(list(pixels[i:i + 250, ..., None]))
+        for i in range(0, len(pixels), 250)
+    ])
+    order = np.argsort(-logits, 1, kind='stable')
+    hits = order == labels[:, None]
+    result, = zoo.info(NAME).measured
+    assert len(labels) == 10_000
+    assert result['Metrics'] == {
+        f'Top {k} Accuracy': round(100 * hits[:, :k].any(1).mean(), 2)
+        for k in (1, 5)
+    }
+    assert result['Metrics']['Top 1 Accuracy'] >= 90
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('backend', ['reference', 'openvino'])
+def test_backends_agree(images, backend):
+    batch = list(images[0][:64, ..., None])
+    expected = PackedModel.from_zoo(NAME, backend='native')(batch)
+    other = PackedModel.from_zoo(NAME, backend=backend)(batch)
+    assert (other.argmax(1) == expected.argmax(1)).mean() > 0.95
+    assert native.kernels() and np.abs(other - expected).mean() < 0.05
