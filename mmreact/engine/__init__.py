@@ -3,13 +3,13 @@ from .. import compat  # noqa: F401, isort: skip
 from ..datasets import transforms  # noqa: F401, registers
 from .atomic_backend import AtomicLocalBackend
 from .hooks import (EstimatorScheduleHook, OPsCounterHook, ReproducibilityHook,
-                    StrictLoadHook, WeightClipHook)
+                    ResumeScheduleHook, StrictLoadHook, WeightClipHook)
 from .optimizers import BinaryOptimWrapperConstructor, CPUAmpOptimWrapper
 from .packed_classifier import PackedClassifier
 
 __all__ = [
     'AtomicLocalBackend', 'BinaryOptimWrapperConstructor',
     'CPUAmpOptimWrapper', 'EstimatorScheduleHook', 'OPsCounterHook',
-    'PackedClassifier', 'ReproducibilityHook', 'StrictLoadHook',
-    'WeightClipHook'
+    'PackedClassifier', 'ReproducibilityHook', 'ResumeScheduleHook',
+    'StrictLoadHook', 'WeightClipHook'
 ]
