@@ -3,6 +3,7 @@
 Each says why it is there and when it can go. Importing this module (which
 ``mmreact.models`` and ``mmreact.engine`` do first) applies the global ones.
 """
+import atexit
 import functools
 import os
 import re
@@ -119,6 +120,10 @@ def init_cpu_distributed(launcher: str) -> None:
 
     mmengine's launcher sets a CUDA device whatever the backend. Remove when
     ``mmengine.dist.init_dist`` starts gloo without a GPU.
+
+    The group is destroyed when Python exits: left to torch, its threads may
+    outlive what they need, and the process aborts after its work is done
+    ("terminate called without an active exception").
     """
     if launcher != 'pytorch':
         raise ValueError(f'Training on CPUs supports --launcher pytorch, got '
@@ -126,8 +131,15 @@ def init_cpu_distributed(launcher: str) -> None:
     if 'RANK' not in os.environ:
         raise RuntimeError('--launcher pytorch needs torchrun (or '
                            'tools/dist_train.sh), which sets RANK.')
-    import torch
-    torch.distributed.init_process_group('gloo')
+    from torch import distributed
+    distributed.init_process_group('gloo')
+    atexit.register(_leave_group)
+
+
+def _leave_group() -> None:
+    from torch import distributed
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def cpu_model_wrapper() -> dict:

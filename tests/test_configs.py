@@ -114,9 +114,6 @@ def test_name(name):
     assert get_num_classes(cfg.model) == classes
     assert cfg.data_preprocessor.num_classes == classes
     assert cfg.train_dataloader.batch_size == int(words['batch'])
-    if 'auto_scale_lr' in cfg:
-        assert cfg.auto_scale_lr.base_batch_size == int(words['batch']) * int(
-            words['gpus'])
     if words['epochs']:
         assert cfg.train_cfg.max_epochs == int(words['epochs'])
     built = MODELS.build(cfg.model).backbone

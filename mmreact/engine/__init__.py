@@ -3,13 +3,14 @@ from .. import compat  # noqa: F401, isort: skip
 from ..datasets import transforms  # noqa: F401, registers
 from .atomic_backend import AtomicLocalBackend
 from .hooks import (BinaryStatsHook, EstimatorScheduleHook, OPsCounterHook,
-                    ReproducibilityHook, StrictLoadHook, WeightClipHook)
+                    ReproducibilityHook, ResumeScheduleHook, StrictLoadHook,
+                    WeightClipHook)
 from .optimizers import BinaryOptimWrapperConstructor, CPUAmpOptimWrapper
 from .packed_classifier import PackedClassifier
 
 __all__ = [
     'AtomicLocalBackend', 'BinaryOptimWrapperConstructor', 'BinaryStatsHook',
     'CPUAmpOptimWrapper', 'EstimatorScheduleHook', 'OPsCounterHook',
-    'PackedClassifier', 'ReproducibilityHook', 'StrictLoadHook',
-    'WeightClipHook'
+    'PackedClassifier', 'ReproducibilityHook', 'ResumeScheduleHook',
+    'StrictLoadHook', 'WeightClipHook'
 ]

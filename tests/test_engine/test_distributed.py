@@ -1,4 +1,4 @@
-"""Two processes train like one, over gloo on the CPU.
+"""Two and four processes train like one, over gloo on the CPU.
 
 The judge is one process that gives each rank's images to its own copy of the
 model, averages the gradients and does Adam's arithmetic itself.
@@ -23,7 +23,7 @@ from mmreact import compat
 from mmreact.engine.stages import Run, train_plan
 from mmreact.models import DistilledImageClassifier  # noqa: F401, registers
 
-RANKS, CHUNK, STEPS = 2, 4, 2
+CHUNK, STEPS = 4, 2
 LR, DECAY = 1e-2, 0.1
 CASES = {
     'scaled sign':
@@ -80,10 +80,10 @@ def build(case, checkpoint, seed):
     return model.double().train()
 
 
-def batch(step, rank=None):
+def batch(step, ranks, rank=None):
     """The images of a step, of one rank or all."""
     torch.manual_seed(100 + step)
-    size = RANKS * CHUNK
+    size = ranks * CHUNK
     images = torch.randint(0, 256, (size, 1, 32, 32), dtype=torch.uint8)
     mine = range(size) if rank is None else range(rank * CHUNK,
                                                   (rank + 1) * CHUNK)
@@ -116,11 +116,15 @@ def train_case(case, checkpoint, rank):
             for name, p in model.named_parameters()
         }))
     losses = [
-        ddp.train_step(batch(step, rank), wrapper)['loss'].item()
-        for step in range(STEPS)
+        ddp.train_step(batch(step, dist.get_world_size(), rank),
+                       wrapper)['loss'].item() for step in range(STEPS)
     ]
     teacher = model.teacher._module
     theirs = {id(t) for t in (*teacher.parameters(), *teacher.buffers())}
+    learning = [
+        name for name, p in teacher.named_parameters()
+        if p.requires_grad or p.grad is not None
+    ]
     logging = ddp._get_ddp_logging_data()
     return dict(
         wrapper=type(ddp).__name__,
@@ -128,6 +132,7 @@ def train_case(case, checkpoint, rank):
         gradients=gradients,
         state=model.state_dict(),
         teacher_size=len(theirs),
+        teacher_learns=learning,
         shared=len(theirs
                    & {id(t)
                       for t in (*ddp.parameters(), *ddp.buffers())}),
@@ -150,13 +155,13 @@ def failing_plan(folder):
         return str(error)
 
 
-def work(rank, folder, port):
-    """One of two processes."""
+def work(rank, ranks, folder, port):
+    """One of the processes."""
     torch.set_num_threads(1)
     os.environ.update(
         RANK=str(rank),
         LOCAL_RANK=str(rank),
-        WORLD_SIZE=str(RANKS),
+        WORLD_SIZE=str(ranks),
         MASTER_ADDR='127.0.0.1',
         MASTER_PORT=str(port))
     compat.init_cpu_distributed('pytorch')
@@ -172,14 +177,19 @@ def work(rank, folder, port):
     dist.destroy_process_group()
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
+@pytest.fixture(
+    scope='module',
+    params=[2, pytest.param(4, marks=pytest.mark.slow)],
+    ids='{} ranks'.format)
+def folder(request, tmp_path_factory):
+    """What all processes have written: a file each."""
     init_default_scope('mmpretrain')
     folder = tmp_path_factory.mktemp('distributed')
     torch.manual_seed(9)
     torch.save(MODELS.build(TEACHER).state_dict(), folder / 'teacher.pth')
-    context = mp.spawn(work, (folder, free_port()), RANKS, join=False)
-    deadline = time.monotonic() + 120
+    ranks = request.param
+    context = mp.spawn(work, (ranks, folder, free_port()), ranks, join=False)
+    deadline = time.monotonic() + 60 * ranks
     while not context.join(timeout=1):
         if time.monotonic() > deadline:
             for process in context.processes:
@@ -190,7 +200,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def ranks(folder):
-    return [torch.load(folder / f'{rank}.pth') for rank in range(RANKS)]
+    files = folder.glob('[0-9].pth')
+    return [torch.load(path) for path in sorted(files)]
 
 
 class Adam:
@@ -219,16 +230,18 @@ def gradients_of(model, data):
     return loss.item(), {n: p.grad for n, p in model.named_parameters()}
 
 
-def judge(case, checkpoint, undivided):
+def judge(case, checkpoint, ranks, undivided):
     """``(losses, gradients)`` of each step and the models of the ranks."""
     init_default_scope('mmpretrain')
     first = build(case, checkpoint, seed=0)
-    models = [first] if undivided else [first, copy.deepcopy(first)]
+    copies = 0 if undivided else ranks - 1
+    models = [first, *(copy.deepcopy(first) for _ in range(copies))]
     adams = [Adam() for _ in models]
     steps = []
     for step in range(STEPS):
         parts = [
-            gradients_of(model, batch(step, None if undivided else rank))
+            gradients_of(model, batch(step, ranks,
+                                      None if undivided else rank))
             for rank, model in enumerate(models)
         ]
         mean = {
@@ -250,16 +263,17 @@ def assert_close(given, expected, what):
 
 @pytest.mark.parametrize('case', CASES)
 def test_ranks_agree(ranks, case):
-    a, b = (result[case] for result in ranks)
+    a, *others = (result[case] for result in ranks)
     assert a['wrapper'] == 'MMDistributedDataParallel'
-    assert ranks[0]['backend'] == 'gloo'
-    assert a['losses'] != b['losses']  # they saw other images
-    for name, value in a['state'].items():
-        statistic = 'running' in name and 'eval' not in case
-        assert torch.equal(value, b['state'][name]) != statistic, name
-    for one, other in zip(a['gradients'], b['gradients']):
-        for name in one:
-            assert torch.equal(one[name], other[name]), name
+    assert ranks[0]['backend'] == 'gloo' and len(ranks) in (2, 4)
+    for b in others:
+        assert a['losses'] != b['losses']  # they saw other images
+        for name, value in a['state'].items():
+            statistic = 'running' in name and 'eval' not in case
+            assert torch.equal(value, b['state'][name]) != statistic, name
+        for one, other in zip(a['gradients'], b['gradients']):
+            for name in one:
+                assert torch.equal(one[name], other[name]), name
 
 
 @pytest.mark.parametrize('case,undivided',
@@ -267,7 +281,8 @@ def test_ranks_agree(ranks, case):
                           for case in CASES] + [(case, True) for case in EVAL])
 def test_like_one_process(folder, ranks, case, undivided):
     """The average over ranks; with norms in eval, the undivided batch."""
-    steps, models = judge(case, str(folder / 'teacher.pth'), undivided)
+    steps, models = judge(case, str(folder / 'teacher.pth'), len(ranks),
+                          undivided)
     results = [result[case] for result in ranks]
     for i, (losses, gradients) in enumerate(steps):
         given = [result['losses'][i] for result in results]
@@ -299,6 +314,7 @@ def test_the_teacher_is_not_reduced(folder, ranks, case):
     saved = torch.load(folder / 'teacher.pth')
     for result in (r[case] for r in ranks):
         assert result['teacher_size'] == len(saved) and not result['shared']
+        assert result['teacher_learns'] == []
         assert result['reduced'] == (len(student),
                                      sum(8 * p.numel() for p in student))
         for name, value in saved.items():

@@ -291,6 +291,13 @@ def test_ops_are_logged_once(first, shape, pixels, wrapped, monkeypatch):
     assert model.training
 
 
+def test_no_ops_of_a_stand_in():
+    """MMPretrain's vis_scheduler.py iterates over numbers."""
+    runner = SimpleNamespace(model=Net(), logger=Mock())
+    OPsCounterHook().before_train_iter(runner, 0, 0)
+    runner.logger.info.assert_not_called()
+
+
 class SignNet(Net):
     """Notes the first sign's progress at each forward of the training."""
 

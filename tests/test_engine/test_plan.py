@@ -131,14 +131,31 @@ def test_fingerprint_changes_with_what_is_learned(tmp_path, option):
     value = json.loads(value) if value[0].isdigit() else value
     options = Options.from_flags(cfg_options={f'{SMALL.stem}:{key}': value})
     old = make_fingerprint(make_plan(SMALL, tmp_path)[-1], 1)
-    new = make_fingerprint(make_plan(SMALL, tmp_path, options)[-1], 1)
-    assert (old != new) == (option in COUNTED)
+    run = make_plan(SMALL, tmp_path, options)[-1]
+    assert (old != make_fingerprint(run, 1)) == (option in COUNTED)
     write_record(tmp_path, old, seed=0)
     if option in COUNTED:
         with pytest.raises(FingerprintError, match=key):
-            check_same_training(tmp_path, new)
+            check_same_training(run)
     else:
-        check_same_training(tmp_path, new)
+        check_same_training(run)
+
+
+@pytest.mark.parametrize('option', [None, 'randomness.seed'])
+def test_another_number_of_processes_is_the_same_training(tmp_path, option):
+    """Also where a run before, which enters with its digest, was trained so.
+    """
+    run = make_plan(SMALL, tmp_path)[-1]
+    write_record(tmp_path, make_fingerprint(run, 8), seed=0)
+    if option is None:
+        check_same_training(run)
+        assert make_fingerprint(run, 8) != make_fingerprint(run, 1)
+        return
+    options = Options.from_flags(cfg_options={option: 9})
+    with pytest.raises(FingerprintError) as error:
+        check_same_training(make_plan(SMALL, tmp_path, options)[-1])
+    assert option in str(error.value)
+    assert 'num_processes' not in str(error.value)
 
 
 def test_fingerprint_follows_prerequisites_not_places(tmp_path):

@@ -1,7 +1,11 @@
 """What holds for every backbone; a new one is a row in SMALL."""
+import copy
+
 import pytest
 import torch
+from mmengine.model import convert_sync_batchnorm
 from torch import fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmreact import models
 from mmreact.layers import BinaryConv2d, RPReLU, RSign
@@ -142,6 +146,39 @@ def test_norm_layers_start_as_they_should(name, options, channels, sizes):
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             share = (module.weight > 0).double().mean()
             assert 0 < share < 1 or module.weight.numel() < 64
+
+
+def norms(net):
+    return {
+        key: type(m).__name__
+        for key, m in net.named_modules() if isinstance(m, _BatchNorm)
+    }
+
+
+@pytest.mark.parametrize('how', ['norm_cfg', 'sync_bn'])
+@pytest.mark.parametrize('name,options,channels,sizes', CASES)
+def test_sync_bn(name, options, channels, sizes, how):
+    """By configuration and as Runner does for ``sync_bn='torch'``.
+
+    The same parameters and the same features in eval mode. (To train with it
+    takes GPUs.)
+    """
+    plain = build(name, **options)
+    if how == 'sync_bn':
+        sync = convert_sync_batchnorm(build(name, **options), 'torch')
+    else:
+        options = copy.deepcopy(options)
+        # A binarized one of MMPretrain has it in that one's config.
+        options.get('backbone', options)['norm_cfg'] = dict(type='SyncBN')
+        sync = build(name, **options)
+    assert norms(sync) == dict.fromkeys(norms(plain), 'SyncBatchNorm')
+    assert norms(plain)
+    sync.load_state_dict(plain.state_dict(), strict=True)
+    x = torch.randn(1, channels, *sizes[0])
+    with torch.no_grad():
+        expected, given = plain.eval()(x), sync.eval()(x)
+    for one, other in zip(expected, given):
+        assert torch.equal(one, other)
 
 
 class Tracer(fx.Tracer):

@@ -2,7 +2,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,42 +10,6 @@ import pytest
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 RUNS = dict(teacher='teacher', stage1='stage1', stage2='.')
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
-def run_script(script, *args, timeout=300, **env):
-    """Run a shell script of tools/ with this Python on a free port."""
-    env = dict(
-        os.environ,
-        PYTHON=sys.executable,
-        PORT=str(free_port()),
-        OMP_NUM_THREADS='1',
-        **env)
-    return subprocess.run([str(TOOLS / script), *map(str, args)],
-                          env=env,
-                          text=True,
-                          capture_output=True,
-                          timeout=timeout)
-
-
-def passed(result):
-    output = result.stdout[-2000:] + result.stderr[-5000:]
-    assert result.returncode == 0, output
-    return result
-
-
-@pytest.fixture(scope='module')
-def dist_trained(tiny_configs, tmp_path_factory):
-    """A whole training by two processes: ``(work directory, output)``."""
-    work_dir = tmp_path_factory.mktemp('dist_trained')
-    result = run_script('dist_train.sh', tiny_configs / 'stage2.py', 2,
-                        '--work-dir', work_dir)
-    return work_dir, passed(result).stdout
 
 
 def test_all_runs_are_trained_once(dist_trained):
@@ -69,7 +32,8 @@ def test_all_runs_are_trained_once(dist_trained):
 
 
 @pytest.mark.slow
-def test_what_is_validated_is_what_is_saved(tiny_configs, run_tool, tmp_path):
+def test_what_is_validated_is_what_is_saved(tiny_configs, run_tool, scripts,
+                                            tmp_path):
     """BN statistics are averaged, so that one process tests the same."""
     config = tmp_path / 'config.py'
     config.write_text(f"""
@@ -77,7 +41,7 @@ _base_ = {str(tiny_configs / 'teacher.py')!r}
 custom_hooks = [dict(type='StrictLoadHook'), dict(type='SyncBuffersHook')]
 """)
     work_dir = tmp_path / 'work'
-    passed(run_script('dist_train.sh', config, 2, '--work-dir', work_dir))
+    scripts.run('dist_train.sh', config, 2, '--work-dir', work_dir)
     scalars, = work_dir.glob('*/vis_data/scalars.json')
     logged = json.loads(scalars.read_text().splitlines()[-1])
     result = run_tool('test.py', config, work_dir / 'epoch_2.pth', '--json',
@@ -99,29 +63,28 @@ def test_one_record_each(dist_trained):
 
 
 @pytest.mark.slow
-def test_complete_runs_are_not_repeated(tiny_configs, dist_trained, run_tool):
-    """By two processes; one process would be another training."""
+def test_complete_runs_are_not_repeated(tiny_configs, dist_trained, run_tool,
+                                        scripts):
+    """By as many processes or others."""
     work_dir, _ = dist_trained
     args = tiny_configs / 'stage2.py', '--work-dir', work_dir
     before = (work_dir / 'epoch_2.pth').stat().st_mtime_ns
-    result = run_tool('train.py', *args, check=False)
-    assert result.returncode != 0
-    assert 'num_processes: 2 -> 1' in result.stderr
-    out = passed(run_script('dist_train.sh', args[0], 2, *args[1:])).stdout
-    assert [name for name in RUNS if f'] {name}: complete' in out] == [*RUNS]
+    for out in (run_tool('train.py', *args).stdout,
+                scripts.run('dist_train.sh', args[0], 2, *args[1:])[0]):
+        assert [n for n in RUNS if f'] {n}: complete' in out] == [*RUNS]
     assert (work_dir / 'epoch_2.pth').stat().st_mtime_ns == before
 
 
 def test_accuracy_of_two_processes(tiny_configs, dist_trained, run_tool,
-                                   tmp_path):
+                                   scripts, tmp_path):
     """99 images are padded to 50 and 50; the one that repeats is dropped."""
     work_dir, _ = dist_trained
     config, checkpoint = tiny_configs / 'stage2.py', work_dir / 'epoch_2.pth'
     args = ('--json', '--work-dir', tmp_path, '--cfg-options',
             'test_dataloader.dataset.indices=99')
     one = run_tool('test.py', config, checkpoint, *args)
-    two = passed(run_script('dist_test.sh', config, checkpoint, 2, *args))
-    one, two = (json.loads(result.stdout) for result in (one, two))
+    two, _ = scripts.run('dist_test.sh', config, checkpoint, 2, *args)
+    one, two = json.loads(one.stdout), json.loads(two)
     assert one == two
     hits = one['accuracy/top1'] * 99 / 100  # a whole number of 99
     assert hits == pytest.approx(round(hits), abs=1e-3)
@@ -129,24 +92,19 @@ def test_accuracy_of_two_processes(tiny_configs, dist_trained, run_tool,
 
 @pytest.mark.slow
 @pytest.mark.parametrize('script', ['dist_train.sh', 'dist_test.sh'])
-def test_missing_data_stop_all(script, tiny_configs, dist_trained, tmp_path):
+def test_missing_data_stop_all(script, tiny_configs, dist_trained, scripts,
+                               tmp_path):
     """An error that one process finds must not leave the other waiting."""
     work_dir, _ = dist_trained
     args = [tiny_configs / 'stage2.py']
     if 'test' in script:
         args.append(work_dir / 'epoch_2.pth')
-    result = run_script(
-        script,
-        *args,
-        2,
-        '--work-dir',
-        tmp_path,
-        '--data-root',
-        tmp_path / 'nowhere',
-        timeout=120)
-    assert result.returncode != 0
+    process = scripts.start(script, *args, 2, '--work-dir', tmp_path,
+                            '--data-root', tmp_path / 'nowhere')
+    _, err = scripts.finish(process, timeout=120, check=False)
+    assert process.returncode != 0
     assert f'The data root {tmp_path}/nowhere of FashionMNIST does not ' \
-        'exist' in result.stderr
+        'exist' in err
     assert not list(tmp_path.rglob('*.pth'))
 
 
@@ -165,7 +123,7 @@ SLURM = {
     ({}, 8, 8, 5),
     (dict(GPUS='16', GPUS_PER_NODE='4', CPUS_PER_TASK='2'), 16, 4, 2),
 ])
-def test_slurm(tmp_path, script, env, gpus, per_node, cpus):
+def test_slurm(tmp_path, scripts, script, env, gpus, per_node, cpus):
     """A stand-in for srun prints its arguments, one a line."""
     srun = tmp_path / 'srun'
     srun.write_text(FAKE_SRUN)
@@ -173,14 +131,14 @@ def test_slurm(tmp_path, script, env, gpus, per_node, cpus):
     args, (tool, *rest) = SLURM[script]
     path = f'{tmp_path}{os.pathsep}{os.environ["PATH"]}'
     extra = ['--cfg-options', 'a=1', "b='x y'"]
-    result = run_script(
+    out, _ = scripts.run(
         script,
         *args,
         *extra,
         PATH=path,
         SRUN_ARGS='--qos high --time=5',
         **env)
-    assert passed(result).stdout.splitlines() == [
+    assert out.splitlines() == [
         '-p', 'part', '--job-name=job', f'--gres=gpu:{per_node}',
         f'--ntasks={gpus}', f'--ntasks-per-node={per_node}',
         f'--cpus-per-task={cpus}', '--kill-on-bad-exit=1', '--qos', 'high',
@@ -210,7 +168,7 @@ def test_usage(tmp_path, script, enough):
                                 text=True,
                                 capture_output=True)
         if number == enough:
-            assert passed(result).stdout == 'started\n'
+            assert (result.returncode, result.stdout) == (0, 'started\n')
             continue
         assert (result.returncode, result.stdout) == (2, '')
         kind = script.split('_')[1].removesuffix('.sh')

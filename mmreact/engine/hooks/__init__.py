@@ -2,10 +2,12 @@ from .binary_stats_hook import BinaryStatsHook
 from .estimator_schedule_hook import EstimatorScheduleHook
 from .ops_counter_hook import OPsCounterHook
 from .reproducibility_hook import ReproducibilityHook
+from .resume_schedule_hook import ResumeScheduleHook
 from .strict_load_hook import StrictLoadHook
 from .weight_clip_hook import WeightClipHook
 
 __all__ = [
     'BinaryStatsHook', 'EstimatorScheduleHook', 'OPsCounterHook',
-    'ReproducibilityHook', 'StrictLoadHook', 'WeightClipHook'
+    'ReproducibilityHook', 'ResumeScheduleHook', 'StrictLoadHook',
+    'WeightClipHook'
 ]

@@ -25,6 +25,8 @@ class OPsCounterHook(Hook):
     def _before_iter(self, runner, batch_idx, data_batch=None, mode='train'):
         if self.logged or not is_main_process():
             return
+        if not isinstance(data_batch, dict):
+            return  # vis_scheduler.py of MMPretrain trains a stand-in
         self.logged = True
         model = runner.model
         if is_model_wrapper(model):

@@ -3,7 +3,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 from ...version import __version__
 from .plan import Run
@@ -85,11 +85,19 @@ def read_record(work_dir: Path) -> Optional[dict]:
     return json.loads(path.read_text())
 
 
-def write_record(work_dir: Path, fingerprint: Dict[str, Any],
-                 seed: int) -> None:
-    """Record a training, before it starts."""
+def write_record(work_dir: Path,
+                 fingerprint: Dict[str, Any],
+                 seed: int,
+                 earlier_processes: Sequence[int] = ()) -> None:
+    """Record a training, before it starts or goes on.
+
+    ``earlier_processes`` are the numbers of processes that trained it before,
+    where they were others.
+    """
     work_dir.mkdir(parents=True, exist_ok=True)
     record = dict(version=__version__, seed=seed, fingerprint=fingerprint)
+    if earlier_processes:
+        record['earlier_processes'] = list(earlier_processes)
     temporary = work_dir / f'.{FILE}'
     temporary.write_text(json.dumps(record, indent=1, sort_keys=True))
     os.replace(temporary, work_dir / FILE)
@@ -105,18 +113,22 @@ def differences(old: Dict[str, Any], new: Dict[str, Any]) -> List[str]:
     ]
 
 
-def check_same_training(work_dir: Path, new: Dict[str, Any]) -> None:
+def check_same_training(run: Run) -> None:
     """Require that a used work directory belongs to this training.
+
+    The number of processes may be another: see
+    :class:`mmreact.engine.hooks.ResumeScheduleHook`.
 
     Raises:
         FingerprintError: Lists the keys that differ.
     """
-    record = read_record(work_dir)
+    record = read_record(run.work_dir)
     if record is None:
         return
-    lines = differences(record['fingerprint'], new)
+    old = record['fingerprint']
+    lines = differences(old, make_fingerprint(run, old['num_processes']))
     if lines:
         raise FingerprintError(
-            f'{work_dir} holds a training with another config. These keys '
+            f'{run.work_dir} holds a training with another config. These keys '
             'differ (there -> now):\n' + '\n'.join(lines) +
             '\nUse the same settings, or another --work-dir.')

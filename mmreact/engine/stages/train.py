@@ -105,8 +105,7 @@ def _check_work_dirs(runs: List[Run], resume: Optional[str]) -> None:
         last = run.last_checkpoint()
         if last is None:
             continue
-        check_same_training(run.work_dir,
-                            make_fingerprint(run, get_world_size()))
+        check_same_training(run)
         if resume is None and not _is_complete(run):
             raise RuntimeError(
                 f'{run.work_dir} holds an unfinished training ({last.name} '
@@ -146,13 +145,17 @@ def _decide(run: Run, checkpoint: Optional[str]) -> dict:
     seed = run.cfg.get('randomness', {}).get('seed')
     if seed is None:
         seed = record['seed'] if record else int(time.time_ns() % 2**31)
-    write_record(run.work_dir, make_fingerprint(run, get_world_size()), seed)
+    now = get_world_size()
+    before = record['fingerprint']['num_processes'] if record else now
+    earlier = record.get('earlier_processes', []) if record else []
+    if before != now:
+        earlier = [*earlier, before]
+    write_record(run.work_dir, make_fingerprint(run, now), seed, earlier)
     if checkpoint:
-        return dict(
-            do='resume',
-            seed=seed,
-            checkpoint=checkpoint,
-            say=f'resuming from {Path(checkpoint).name}')
+        say = f'resuming from {Path(checkpoint).name}'
+        if before != now:
+            say += f', processes: {before} -> {now}'
+        return dict(do='resume', seed=seed, checkpoint=checkpoint, say=say)
     return dict(do='start', seed=seed, say='training')
 
 
@@ -179,7 +182,8 @@ def _train(run: Run, action: dict, reset_head: bool, launcher: str) -> None:
         if hook['type'] != 'StrictLoadHook'
     ]
     cfg.custom_hooks = [
-        dict(type='StrictLoadHook', reset_head=reset_head), *hooks
+        dict(type='StrictLoadHook', reset_head=reset_head),
+        dict(type='ResumeScheduleHook'), *hooks
     ]
     if is_distributed() and not torch.cuda.is_available():
         cfg.setdefault('model_wrapper_cfg', compat.cpu_model_wrapper())
