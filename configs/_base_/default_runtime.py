@@ -6,9 +6,10 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=100),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # Two checkpoints are kept and each is written whole or not at all.
+    # Two checkpoints are kept; each is written whole or not at all, and read
+    # back before an old one is removed.
     checkpoint=dict(
-        type='CheckpointHook',
+        type='VerifiedCheckpointHook',
         interval=1,
         max_keep_ckpts=2,
         backend_args=dict(backend='atomic')),

@@ -3,7 +3,8 @@ from .. import compat  # noqa: F401, isort: skip
 from ..datasets import transforms  # noqa: F401, registers
 from .atomic_backend import AtomicLocalBackend
 from .hooks import (BinaryStatsHook, EstimatorScheduleHook, OPsCounterHook,
-                    ReproducibilityHook, StrictLoadHook, WeightClipHook)
+                    ReproducibilityHook, StrictLoadHook,
+                    VerifiedCheckpointHook, WeightClipHook)
 from .optimizers import BinaryOptimWrapperConstructor, CPUAmpOptimWrapper
 from .packed_classifier import PackedClassifier
 
@@ -11,5 +12,5 @@ __all__ = [
     'AtomicLocalBackend', 'BinaryOptimWrapperConstructor', 'BinaryStatsHook',
     'CPUAmpOptimWrapper', 'EstimatorScheduleHook', 'OPsCounterHook',
     'PackedClassifier', 'ReproducibilityHook', 'StrictLoadHook',
-    'WeightClipHook'
+    'VerifiedCheckpointHook', 'WeightClipHook'
 ]

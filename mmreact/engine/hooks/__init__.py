@@ -3,9 +3,11 @@ from .estimator_schedule_hook import EstimatorScheduleHook
 from .ops_counter_hook import OPsCounterHook
 from .reproducibility_hook import ReproducibilityHook
 from .strict_load_hook import StrictLoadHook
+from .verified_checkpoint_hook import VerifiedCheckpointHook
 from .weight_clip_hook import WeightClipHook
 
 __all__ = [
     'BinaryStatsHook', 'EstimatorScheduleHook', 'OPsCounterHook',
-    'ReproducibilityHook', 'StrictLoadHook', 'WeightClipHook'
+    'ReproducibilityHook', 'StrictLoadHook', 'VerifiedCheckpointHook',
+    'WeightClipHook'
 ]

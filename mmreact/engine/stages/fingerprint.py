@@ -15,6 +15,7 @@ IGNORED = ('work_dir', 'resume', 'load_from', 'launcher', 'log_level',
            'log_processor', 'visualizer', 'vis_backends', 'experiment_name',
            'val_', 'test_', 'default_hooks.logger', 'default_hooks.timer',
            'default_hooks.visualization', 'default_hooks.binary_stats',
+           'default_hooks.non_finite', 'default_hooks.progress',
            'train_dataloader.num_workers', 'train_dataloader.pin_memory',
            'train_dataloader.persistent_workers', 'env_cfg',
            'model.teacher.checkpoint', 'model.teacher.config')
@@ -49,6 +50,9 @@ def make_fingerprint(run: Run, num_processes: int) -> Dict[str, Any]:
     """
     flat = flatten(run.cfg.to_dict())
     flat = {key: v for key, v in flat.items() if not key.startswith(IGNORED)}
+    # Work directories have it under MMEngine's name.
+    if flat.get('default_hooks.checkpoint.type') == 'VerifiedCheckpointHook':
+        flat['default_hooks.checkpoint.type'] = 'CheckpointHook'
     flat['num_processes'] = num_processes
     for key in ('start_from', 'teacher'):
         source = getattr(run, key)

@@ -12,7 +12,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import BaseLoop, Runner
 
 from ... import compat
-from ...utils.checkpoint import check_file
+from ...utils.checkpoint import CheckpointError, verify_file
+from ..checkpoint_files import last_good
 from .checks import check_plan
 from .fingerprint import (check_same_training, make_fingerprint, read_record,
                           write_record)
@@ -100,7 +101,7 @@ def train_plan(runs: List[Run],
 def _check_work_dirs(runs: List[Run], resume: Optional[str]) -> None:
     """Check that what the work directories hold may be used or continued."""
     if resume not in (None, 'auto'):
-        check_file(resume)
+        verify_file(resume)
     for run in runs:
         last = run.last_checkpoint()
         if last is None:
@@ -115,8 +116,14 @@ def _check_work_dirs(runs: List[Run], resume: Optional[str]) -> None:
 
 
 def _is_complete(run: Run) -> bool:
-    return (run.final_checkpoint.is_file()
-            and read_record(run.work_dir) is not None)
+    """Whether a run's final checkpoint is there, and whole."""
+    if read_record(run.work_dir) is None:
+        return False
+    try:
+        verify_file(run.final_checkpoint)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _needed(runs: List[Run]) -> List[str]:
@@ -139,19 +146,21 @@ def _needed(runs: List[Run]) -> List[str]:
 
 def _decide(run: Run, checkpoint: Optional[str]) -> dict:
     """How to train a run, and with which seed; records it if it is new."""
-    last = run.last_checkpoint()
-    record = read_record(run.work_dir) if last is not None else None
-    if checkpoint is None and last is not None:
-        checkpoint = str(last)
+    passed_over: List[str] = []
+    if checkpoint is None:
+        checkpoint, passed_over = last_good(run.checkpoints())
+    record = read_record(run.work_dir) if run.checkpoints() else None
     seed = run.cfg.get('randomness', {}).get('seed')
     if seed is None:
         seed = record['seed'] if record else int(time.time_ns() % 2**31)
     write_record(run.work_dir, make_fingerprint(run, get_world_size()), seed)
+    for error in passed_over:
+        print(f'WARNING: {error} Going back to the one before.', flush=True)
     if checkpoint:
         return dict(
             do='resume',
             seed=seed,
-            checkpoint=checkpoint,
+            checkpoint=str(checkpoint),
             say=f'resuming from {Path(checkpoint).name}')
     return dict(do='start', seed=seed, say='training')
 
