@@ -13,6 +13,8 @@ default_hooks = dict(
         interval=1,
         max_keep_ckpts=2,
         backend_args=dict(backend='atomic')),
+    # Here and not among custom_hooks, a list that configs replace.
+    non_finite=dict(type='NonFiniteHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
     # Off. See docs/watching_training.md.

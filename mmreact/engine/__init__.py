@@ -2,15 +2,16 @@
 from .. import compat  # noqa: F401, isort: skip
 from ..datasets import transforms  # noqa: F401, registers
 from .atomic_backend import AtomicLocalBackend
-from .hooks import (BinaryStatsHook, EstimatorScheduleHook, OPsCounterHook,
-                    ReproducibilityHook, StrictLoadHook,
-                    VerifiedCheckpointHook, WeightClipHook)
+from .hooks import (BinaryStatsHook, EstimatorScheduleHook, NonFiniteError,
+                    NonFiniteHook, OPsCounterHook, ReproducibilityHook,
+                    StrictLoadHook, VerifiedCheckpointHook, WeightClipHook)
 from .optimizers import BinaryOptimWrapperConstructor, CPUAmpOptimWrapper
 from .packed_classifier import PackedClassifier
 
 __all__ = [
     'AtomicLocalBackend', 'BinaryOptimWrapperConstructor', 'BinaryStatsHook',
-    'CPUAmpOptimWrapper', 'EstimatorScheduleHook', 'OPsCounterHook',
-    'PackedClassifier', 'ReproducibilityHook', 'StrictLoadHook',
-    'VerifiedCheckpointHook', 'WeightClipHook'
+    'CPUAmpOptimWrapper', 'EstimatorScheduleHook', 'NonFiniteError',
+    'NonFiniteHook', 'OPsCounterHook', 'PackedClassifier',
+    'ReproducibilityHook', 'StrictLoadHook', 'VerifiedCheckpointHook',
+    'WeightClipHook'
 ]

@@ -1,5 +1,6 @@
 from .binary_stats_hook import BinaryStatsHook
 from .estimator_schedule_hook import EstimatorScheduleHook
+from .non_finite_hook import NonFiniteError, NonFiniteHook
 from .ops_counter_hook import OPsCounterHook
 from .reproducibility_hook import ReproducibilityHook
 from .strict_load_hook import StrictLoadHook
@@ -7,7 +8,7 @@ from .verified_checkpoint_hook import VerifiedCheckpointHook
 from .weight_clip_hook import WeightClipHook
 
 __all__ = [
-    'BinaryStatsHook', 'EstimatorScheduleHook', 'OPsCounterHook',
-    'ReproducibilityHook', 'StrictLoadHook', 'VerifiedCheckpointHook',
-    'WeightClipHook'
+    'BinaryStatsHook', 'EstimatorScheduleHook', 'NonFiniteError',
+    'NonFiniteHook', 'OPsCounterHook', 'ReproducibilityHook', 'StrictLoadHook',
+    'VerifiedCheckpointHook', 'WeightClipHook'
 ]
