@@ -1,15 +1,31 @@
 #!/usr/bin/env bash
 # Train on several GPUs (or CPU processes) of one or more machines:
 #   tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
+# Told to stop (SIGTERM), it lets a checkpoint be written and exits with 75;
+# the same command with --resume goes on.
 set -euo pipefail
 if [ $# -lt 2 ]; then
-    sed -n 2,3p "$0" >&2
+    sed -n 2,5p "$0" >&2
     exit 2
 fi
-exec "${PYTHON:-python}" -m torch.distributed.run \
+"${PYTHON:-python}" -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \
     --master_port="${PORT:-29500}" \
     --nproc_per_node="$2" \
-    "$(dirname "$0")/train.py" "$1" --launcher pytorch "${@:3}"
+    "$(dirname "$0")/train.py" "$1" --launcher pytorch "${@:3}" &
+pid=$!
+# torchrun passes SIGTERM on to its processes, but exits with 1 then.
+stopped=
+trap 'stopped=1; kill -TERM "$pid" 2>/dev/null || :' TERM
+trap : INT # it reaches torchrun, too
+status=0
+while :; do
+    wait "$pid" && status=0 || status=$?
+    kill -0 "$pid" 2>/dev/null || break # else a signal came while waiting
+done
+if [ -n "$stopped" ] && [ "$status" -ne 0 ]; then
+    status=75
+fi
+exit "$status"

@@ -7,11 +7,12 @@ from .hooks import (BinaryStatsHook, EstimatorScheduleHook, NonFiniteError,
                     StrictLoadHook, VerifiedCheckpointHook, WeightClipHook)
 from .optimizers import BinaryOptimWrapperConstructor, CPUAmpOptimWrapper
 from .packed_classifier import PackedClassifier
+from .train_loop import ResumableTrainLoop
 
 __all__ = [
     'AtomicLocalBackend', 'BinaryOptimWrapperConstructor', 'BinaryStatsHook',
     'CPUAmpOptimWrapper', 'EstimatorScheduleHook', 'NonFiniteError',
     'NonFiniteHook', 'OPsCounterHook', 'PackedClassifier',
-    'ReproducibilityHook', 'StrictLoadHook', 'VerifiedCheckpointHook',
-    'WeightClipHook'
+    'ReproducibilityHook', 'ResumableTrainLoop', 'StrictLoadHook',
+    'VerifiedCheckpointHook', 'WeightClipHook'
 ]

@@ -1,5 +1,7 @@
 """Two stages of a very small network, trained in this process or others."""
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,14 +23,14 @@ pipeline = [
     dict(type='RandomCrop', crop_size=28, padding=4),
     dict(type='PackInputs')]
 dataset = dict(type='FashionMNIST', data_root={data!r}, split='train',
-               pipeline=pipeline, indices=32)
+               pipeline=pipeline, indices=32, serialize_data=False)
 train_dataloader = dict(
     batch_size=8, num_workers=0, dataset=dataset,
     sampler=dict(type='DefaultSampler', shuffle=True))
 val_dataloader = dict(
     batch_size=32, num_workers=0, dataset=dict(
         type='FashionMNIST', data_root={data!r}, split='test', test_mode=True,
-        pipeline=[dict(type='PackInputs')], indices=32),
+        pipeline=[dict(type='PackInputs')], indices=32, serialize_data=False),
     sampler=dict(type='DefaultSampler', shuffle=False))
 val_evaluator = dict(type='Accuracy', topk=(1, 5))
 train_cfg = dict(by_epoch=True, max_epochs=3, val_interval=1)
@@ -57,14 +59,27 @@ def small_configs(tiny_data, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def small_train(small_configs):
+def train_small(folder, work_dir, name='two', resume=None, **options):
     """Train one.py or two.py in this process, as tools/train.py does."""
-    from mmreact.engine.stages import Options, make_plan, train_plan
-
-    def train(work_dir, name='two', resume=None, **options):
-        options = Options.from_flags(cfg_options=options)
-        plan = make_plan(small_configs / f'{name}.py', work_dir, options)
+    from mmreact.engine.stages import Options, make_plan, train_plan, train
+    options = Options.from_flags(cfg_options=options)
+    with pytest.MonkeyPatch.context() as patch:
+        # Half of the time: the layout of configs, and looking for garbage.
+        patch.setattr('mmengine.config.config.FormatCode',
+                      lambda text, **kwargs: (text, False))
+        patch.setattr(train, 'gc', SimpleNamespace(collect=lambda: None))
+        plan = make_plan(folder / f'{name}.py', work_dir, options)
         return train_plan(plan, resume=resume)
 
-    return train
+
+@pytest.fixture
+def small_train(small_configs):
+    return partial(train_small, small_configs)
+
+
+@pytest.fixture(scope='session')
+def small_trained(small_configs, tmp_path_factory) -> Path:
+    """The work directory of one.py; its last two checkpoints are there."""
+    work_dir = tmp_path_factory.mktemp('small_trained')
+    train_small(small_configs, work_dir, 'one')
+    return work_dir

@@ -132,21 +132,12 @@ def names(folder):
     return sorted(path.name for path in folder.glob('*.pth'))
 
 
-@pytest.fixture(scope='module')
-def first(small_configs, tmp_path_factory):
-    """The work directory of stage one, with its last two checkpoints."""
-    from mmreact.engine.stages import make_plan, train_plan
-    folder = tmp_path_factory.mktemp('first')
-    train_plan(make_plan(small_configs / 'one.py', folder))
-    return folder
-
-
 @pytest.fixture
-def work(first, tmp_path):
+def work(small_trained, tmp_path):
     """A copy that was interrupted after the second of three epochs."""
-    shutil.copytree(first, tmp_path / 'work')
+    shutil.copytree(small_trained, tmp_path / 'work')
     (tmp_path / 'work' / 'epoch_3.pth').write_bytes(b'')
-    shutil.copy(first / 'epoch_3.pth', tmp_path / 'reference.pth')
+    shutil.copy(small_trained / 'epoch_3.pth', tmp_path / 'reference.pth')
     return tmp_path / 'work'
 
 
@@ -155,10 +146,10 @@ def same_weights(a, b):
     return all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_two_are_kept(first):
-    assert names(first) == ['epoch_2.pth', 'epoch_3.pth']
-    last = (first / 'last_checkpoint').read_text()
-    assert last == str(first / 'epoch_3.pth')
+def test_two_are_kept(small_trained):
+    assert names(small_trained) == ['epoch_2.pth', 'epoch_3.pth']
+    last = (small_trained / 'last_checkpoint').read_text()
+    assert last == str(small_trained / 'epoch_3.pth')
 
 
 @pytest.mark.parametrize('damage', ['half', 'weights'])
@@ -197,16 +188,16 @@ def test_a_named_checkpoint_that_is_corrupt(work, small_train):
 
 
 def test_a_corrupt_final_checkpoint_is_handed_to_nobody(
-        first, small_train, tmp_path, capsys):
+        small_trained, small_train, tmp_path, capsys):
     """Stage two trains stage one's last epoch again."""
     work = tmp_path / 'work'
-    shutil.copytree(first, work / 'one')
+    shutil.copytree(small_trained, work / 'one')
     path = work / 'one' / 'epoch_3.pth'
     path.write_bytes(DAMAGES['weights'](path.read_bytes()))
     small_train(work, resume='auto', **{'two:train_cfg.max_epochs': 1})
     out = capsys.readouterr().out
     assert '[1/2] one: resuming from epoch_2.pth' in out
-    assert same_weights(path, first / 'epoch_3.pth')
+    assert same_weights(path, small_trained / 'epoch_3.pth')
 
 
 @pytest.mark.parametrize('step', ['verify', 'replace'])

@@ -38,7 +38,7 @@ class Run:
     def final_checkpoint(self) -> Path:
         """What the work directory holds when the run is complete."""
         train_cfg = self.cfg.train_cfg
-        if train_cfg.get('by_epoch'):
+        if 'max_epochs' in train_cfg:
             return self.work_dir / f'epoch_{train_cfg.max_epochs}.pth'
         return self.work_dir / f'iter_{train_cfg.max_iters}.pth'
 

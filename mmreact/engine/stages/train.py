@@ -192,9 +192,13 @@ def _train(run: Run, action: dict, reset_head: bool, launcher: str) -> None:
     ]
     if is_distributed() and not torch.cuda.is_available():
         cfg.setdefault('model_wrapper_cfg', compat.cpu_model_wrapper())
+    if cfg.train_cfg.pop('by_epoch', False):
+        cfg.train_cfg.type = 'ResumableTrainLoop'
     runner = Runner.from_cfg(cfg)
-    runner.train()
-    _stop_workers(runner)
+    try:
+        runner.train()
+    finally:
+        _stop_workers(runner)
     del runner
     gc.collect()  # the model, before the next run
     if torch.cuda.is_available():
@@ -208,7 +212,10 @@ def _stop_workers(runner: Runner) -> None:
     told to stop, and each is waited for in vain for 5 seconds.
     """
     for loop in (runner._train_loop, runner._val_loop):
-        if isinstance(loop, BaseLoop):
+        iterator = getattr(loop.dataloader, '_iterator', None) if isinstance(
+            loop, BaseLoop) else None
+        if iterator is not None:
+            iterator._shutdown_workers()
             loop.dataloader._iterator = None
 
 
