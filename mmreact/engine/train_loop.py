@@ -1,5 +1,7 @@
 """Epochs that can be interrupted and resumed anywhere."""
+import os
 from contextlib import closing
+from functools import partial
 from typing import Iterator
 
 from mmengine.runner import EpochBasedTrainLoop
@@ -27,6 +29,15 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     In the last iteration of an epoch, and while its checkpoint is written,
     that checkpoint is the one it goes on from.
     """
+
+    def run(self):
+        """Train, with workers that SIGTERM does not reach."""
+        val_loop = self.runner.val_loop
+        for loop in (self, val_loop) if val_loop is not None else (self, ):
+            loader = loop.dataloader
+            loader.worker_init_fn = partial(_start_worker,
+                                            loader.worker_init_fn)
+        return super().run()
 
     def run_epoch(self) -> None:
         """Iterate one epoch, or what is left of it."""
@@ -98,6 +109,17 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
                 backend_args=dict(backend='atomic'))
         runner.logger.info(f'Told to stop (SIGTERM): saved {name}. '
                            'Go on with --resume.')
+
+
+def _start_worker(worker_init_fn, worker_id: int) -> None:
+    """Leave the process group of the training, all of which torchrun signals.
+
+    Else the workers die at SIGTERM and the iteration cannot be finished. They
+    end when the training does: they look for it every few seconds.
+    """
+    os.setpgid(0, 0)
+    if worker_init_fn is not None:
+        worker_init_fn(worker_id)
 
 
 class _Rest:
