@@ -1,6 +1,7 @@
 """Write files whole or not at all."""
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Union
 from uuid import uuid4
@@ -25,22 +26,25 @@ class AtomicLocalBackend(LocalBackend):
 
         Raises:
             OSError: If they cannot be written, e.g. on a full disk, or are
-                not what is read back.
+                not what is read back. Names the file.
         """
         path = Path(filepath)
-        path.parent.mkdir(parents=True, exist_ok=True)
         # Not tempfile: its files are readable by their owner only.
         temporary = path.with_name(f'.{path.name}.{uuid4().hex}')
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with open(temporary, 'xb') as f:
                 f.write(obj)
                 f.flush()
                 os.fsync(f.fileno())
             verify(temporary, obj)
             os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        except OSError as error:
+            raise OSError(
+                error.errno, f'Cannot be written ({error.strerror}); what was '
+                'there before is untouched', str(path)) from error
+        finally:
+            remove(temporary)
 
     def put_text(self,
                  obj: str,
@@ -66,3 +70,9 @@ def verify(path: Path, expected: bytes) -> None:
         raise OSError(
             errno.EIO, f'What was written is not what is read back, from byte '
             f'{start} of {len(expected)} on; check the disk', str(path))
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there and can be."""
+    with suppress(OSError):
+        path.unlink()

@@ -60,7 +60,7 @@ def small_configs(tiny_data, tmp_path_factory) -> Path:
 
 
 def train_small(folder, work_dir, name='two', resume=None, **options):
-    """Train one.py or two.py in this process, as tools/train.py does."""
+    """Train a config of a folder in this process, as tools/train.py does."""
     from mmreact.engine.stages import Options, make_plan, train_plan, train
     options = Options.from_flags(cfg_options=options)
     with pytest.MonkeyPatch.context() as patch:
@@ -72,8 +72,9 @@ def train_small(folder, work_dir, name='two', resume=None, **options):
         return train_plan(plan, resume=resume)
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def small_train(small_configs):
+    """``train(work_dir, name='two', resume=None, **cfg_options)``."""
     return partial(train_small, small_configs)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from ...version import __version__
+from ..atomic_backend import AtomicLocalBackend
 from .plan import Run
 
 FILE = 'fingerprint.json'
@@ -91,12 +92,14 @@ def read_record(work_dir: Path) -> Optional[dict]:
 
 def write_record(work_dir: Path, fingerprint: Dict[str, Any],
                  seed: int) -> None:
-    """Record a training, before it starts."""
-    work_dir.mkdir(parents=True, exist_ok=True)
+    """Record a training, before it starts.
+
+    Raises:
+        OSError: If the work directory cannot be written to.
+    """
     record = dict(version=__version__, seed=seed, fingerprint=fingerprint)
-    temporary = work_dir / f'.{FILE}'
-    temporary.write_text(json.dumps(record, indent=1, sort_keys=True))
-    os.replace(temporary, work_dir / FILE)
+    text = json.dumps(record, indent=1, sort_keys=True)
+    AtomicLocalBackend().put_text(text, work_dir / FILE)
 
 
 def differences(old: Dict[str, Any], new: Dict[str, Any]) -> List[str]:
