@@ -15,6 +15,7 @@ default_hooks = dict(
         backend_args=dict(backend='atomic')),
     # Here and not among custom_hooks, a list that configs replace.
     non_finite=dict(type='NonFiniteHook'),
+    progress=dict(type='ProgressHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
     # Off. See docs/watching_training.md.

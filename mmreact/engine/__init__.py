@@ -3,8 +3,9 @@ from .. import compat  # noqa: F401, isort: skip
 from ..datasets import transforms  # noqa: F401, registers
 from .atomic_backend import AtomicLocalBackend
 from .hooks import (BinaryStatsHook, EstimatorScheduleHook, NonFiniteError,
-                    NonFiniteHook, OPsCounterHook, ReproducibilityHook,
-                    StrictLoadHook, VerifiedCheckpointHook, WeightClipHook)
+                    NonFiniteHook, OPsCounterHook, ProgressHook,
+                    ReproducibilityHook, StrictLoadHook,
+                    VerifiedCheckpointHook, WeightClipHook)
 from .optimizers import BinaryOptimWrapperConstructor, CPUAmpOptimWrapper
 from .packed_classifier import PackedClassifier
 from .train_loop import ResumableTrainLoop
@@ -12,7 +13,7 @@ from .train_loop import ResumableTrainLoop
 __all__ = [
     'AtomicLocalBackend', 'BinaryOptimWrapperConstructor', 'BinaryStatsHook',
     'CPUAmpOptimWrapper', 'EstimatorScheduleHook', 'NonFiniteError',
-    'NonFiniteHook', 'OPsCounterHook', 'PackedClassifier',
+    'NonFiniteHook', 'OPsCounterHook', 'PackedClassifier', 'ProgressHook',
     'ReproducibilityHook', 'ResumableTrainLoop', 'StrictLoadHook',
     'VerifiedCheckpointHook', 'WeightClipHook'
 ]
