@@ -15,8 +15,9 @@ import torch
 from mmengine.dist import (all_reduce, barrier, get_comm_device,
                            is_distributed, is_main_process)
 
-#: Of a process that was told to stop and goes on with ``--resume``: EX_TEMPFAIL
-#: of sysexits.h, "try again later". The launcher scripts look for it.
+#: Of a process that was told to stop and goes on with ``--resume``:
+#: EX_TEMPFAIL of sysexits.h, "try again later". The launcher scripts look for
+#: it.
 EXIT_CODE = 75
 
 

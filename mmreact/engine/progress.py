@@ -31,7 +31,8 @@ def read_progress(work_dir: Path) -> dict:
 def write_progress(work_dir: Path, progress: dict) -> None:
     """Write it whole or not at all."""
     AtomicLocalBackend().put_text(
-        json.dumps(progress, indent=1), Path(work_dir) / FILE)
+        json.dumps(progress, indent=1),
+        Path(work_dir) / FILE)
 
 
 def duration(seconds: float) -> str:
@@ -42,7 +43,8 @@ def duration(seconds: float) -> str:
 def memory() -> str:
     """Peak memory of this process: on its GPU if it has one, else resident."""
     if torch.cuda.is_available():
-        return f'{torch.cuda.max_memory_allocated() / 2**30:.2f} GiB on the GPU'
+        peak = torch.cuda.max_memory_allocated()
+        return f'{peak / 2**30:.2f} GiB on the GPU'
     unit = 1 if sys.platform == 'darwin' else 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return f'{peak / 2**30:.2f} GiB resident'
@@ -71,7 +73,8 @@ def summary(runs: List) -> str:
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ['Summary (accuracy/top1 in %, where it was validated)']
     lines += [
-        '  ' + '  '.join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip()
+        '  ' + '  '.join(cell.ljust(w)
+                         for cell, w in zip(row, widths)).rstrip()
         for row in rows
     ]
     lines += ['Logs', *logs] if logs else []

@@ -61,7 +61,7 @@ def small_configs(tiny_data, tmp_path_factory) -> Path:
 
 def train_small(folder, work_dir, name='two', resume=None, **options):
     """Train a config of a folder in this process, as tools/train.py does."""
-    from mmreact.engine.stages import Options, make_plan, train_plan, train
+    from mmreact.engine.stages import Options, make_plan, train, train_plan
     options = Options.from_flags(cfg_options=options)
     with pytest.MonkeyPatch.context() as patch:
         # Half of the time: the layout of configs, and looking for garbage.

@@ -210,9 +210,7 @@ def test_removed_last(work, small_train, monkeypatch, step):
         raise OSError(28, 'No space left on device')
 
     target = dict(
-
-        verify=(atomic_backend, 'verify'),
-        replace=(os, 'replace'))[step]
+        verify=(atomic_backend, 'verify'), replace=(os, 'replace'))[step]
     with monkeypatch.context() as patch:
         write = atomic_backend.AtomicLocalBackend.put
 

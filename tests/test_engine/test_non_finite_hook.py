@@ -96,8 +96,8 @@ def run(folder, hook, **kwargs):
             collate_fn=dict(type='default_collate'),
             sampler=dict(type='DefaultSampler', shuffle=False)),
         train_cfg=dict(by_epoch=True, max_epochs=2),
-        optim_wrapper=kwargs.pop(
-            'optim_wrapper', dict(optimizer=dict(type='SGD', lr=0.01))),
+        optim_wrapper=kwargs.pop('optim_wrapper',
+                                 dict(optimizer=dict(type='SGD', lr=0.01))),
         default_hooks=dict(
             checkpoint=dict(type='VerifiedCheckpointHook', interval=1),
             non_finite=hook),

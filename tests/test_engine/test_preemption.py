@@ -27,8 +27,12 @@ def names(folder):
 def assert_same(a, b):
     """All that training goes on from."""
     a, b = (torch.load(path, weights_only=True) for path in (a, b))
-    assert {k: a['meta'][k] for k in ('epoch', 'iter', 'seed')} == {
-        k: b['meta'][k] for k in ('epoch', 'iter', 'seed')
+    assert {
+        k: a['meta'][k]
+        for k in ('epoch', 'iter', 'seed')
+    } == {
+        k: b['meta'][k]
+        for k in ('epoch', 'iter', 'seed')
     }
     flat = [], []
     for out, checkpoint in zip(flat, (a, b)):
@@ -155,8 +159,8 @@ def test_only_updates_are_saved(small_train, monkeypatch, tmp_path):
     monkeypatch.setattr(ResumableTrainLoop, 'run_iter',
                         stop_after(ResumableTrainLoop.run_iter, 5))
     with pytest.raises(Preempted), handle_sigterm():
-        small_train(
-            tmp_path, 'one', **{'optim_wrapper.accumulative_counts': 2})
+        small_train(tmp_path, 'one',
+                    **{'optim_wrapper.accumulative_counts': 2})
     assert 'epoch_1_iter_6.pth' in names(tmp_path)
 
 

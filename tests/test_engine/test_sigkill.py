@@ -93,17 +93,16 @@ def flatten(value, prefix, out):
 @pytest.mark.parametrize('seed', [0])
 def test_killed_eight_times(small_configs, tmp_path, seed):
     """In both stages, and within the writing of checkpoints."""
-    result = subprocess.run(
-        [
-            sys.executable, '-c', DRIVER,
-            str(small_configs / 'two.py'),
-            str(tmp_path),
-            str(seed)
-        ],
-        env=dict(os.environ, OMP_NUM_THREADS='1'),
-        text=True,
-        capture_output=True,
-        timeout=300)
+    result = subprocess.run([
+        sys.executable, '-c', DRIVER,
+        str(small_configs / 'two.py'),
+        str(tmp_path),
+        str(seed)
+    ],
+                            env=dict(os.environ, OMP_NUM_THREADS='1'),
+                            text=True,
+                            capture_output=True,
+                            timeout=300)
     assert result.returncode == 0, (
         result.stderr[-3000:] + (tmp_path / 'log').read_text()[-3000:])
     kills = json.loads(result.stdout.splitlines()[-1])

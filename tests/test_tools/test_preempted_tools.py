@@ -93,7 +93,8 @@ exit "$CODE"
 @pytest.mark.parametrize('restarts', [None, '0', '2'])
 def test_slurm_requeues(tmp_path, code, job, restarts):
     """A stand-in for srun; 'wait': the script is told to stop itself."""
-    scripts = dict(srun=SRUN, scontrol='#!/bin/sh\necho "$@" > "$OUT/scontrol.txt"')
+    scripts = dict(
+        srun=SRUN, scontrol='#!/bin/sh\necho "$@" > "$OUT/scontrol.txt"')
     for name, text in scripts.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
@@ -131,17 +132,16 @@ def test_dist_train_passes_errors_on(tmp_path):
     python = tmp_path / 'python'
     for text, signals, code in (('exit 3', 0, 3), ('exit 0', 0, 0),
                                 ('trap "exit 1" TERM; echo started;'
-                                 'while :; do sleep 0.1; done', 1, 75),
-                                ('trap "exit 0" TERM; echo started;'
-                                 'while :; do sleep 0.1; done', 1, 0)):
+                                 'while :; do sleep 0.1; done', 1,
+                                 75), ('trap "exit 0" TERM; echo started;'
+                                       'while :; do sleep 0.1; done', 1, 0)):
         python.write_text(f'#!/bin/bash\n{text}\n')
         python.chmod(0o755)
-        process = subprocess.Popen(
-            [TOOLS / 'dist_train.sh', 'c.py', '2'],
-            env=dict(os.environ, PYTHON=str(python)),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True)
+        process = subprocess.Popen([TOOLS / 'dist_train.sh', 'c.py', '2'],
+                                   env=dict(os.environ, PYTHON=str(python)),
+                                   stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT,
+                                   text=True)
         if signals:
             wait_for(process, 'started')
             time.sleep(0.05)

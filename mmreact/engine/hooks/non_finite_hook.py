@@ -21,10 +21,11 @@ class NonFiniteHook(Hook):
     first, and the last checkpoint, which is never overwritten: weights are
     looked at once more before one is written.
 
-    **Cost.** Before each optimizer step the largest absolute value of each
-    gradient is taken (one pass over the gradients, nothing is waited for).
-    On a CPU the result is read there and then, and the step is not done. On
-    a GPU reading it would make the host wait, so it is read after the
+    **Cost.** Before each optimizer step the norm of each gradient is taken:
+    one pass over the gradients, nothing is waited for. (It overflows where
+    Adam's squares do, from 1.8e19 on in float32; that counts as infinite.) On
+    a CPU the result is read there and then, and the step is not done. On a
+    GPU reading it would make the host wait, so it is read after the
     iteration, when MMEngine's logging has just waited for the loss: the
     device has nothing left to do then.
 
@@ -77,8 +78,8 @@ class NonFiniteHook(Hook):
         if not named:
             return
         self.names = [name for name, _ in named]
-        largest = torch._foreach_norm([grad for _, grad in named], math.inf)
-        self.flags = ~torch.stack(largest).isfinite()
+        norms = torch._foreach_norm([grad for _, grad in named])
+        self.flags = ~torch.stack(norms).isfinite()
         if self.on_cpu and self.flags.any():
             self._stop('the loss or a gradient is NaN or infinite')
 

@@ -74,8 +74,7 @@ class ReproducibilityHook(Hook):
     def before_interruption(self, runner) -> None:
         """Of ResumableTrainLoop, before a checkpoint within an epoch."""
         buffers = {k: v.cpu() for k, v in runner.model.named_buffers()}
-        self.states = all_gather_object(
-            dict(get_rng_state(), buffers=buffers))
+        self.states = all_gather_object(dict(get_rng_state(), buffers=buffers))
 
     def after_resume_epoch(self, runner) -> None:
         """Of ResumableTrainLoop, before it goes on within an epoch."""

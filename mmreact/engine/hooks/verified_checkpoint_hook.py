@@ -77,11 +77,11 @@ class VerifiedCheckpointHook(CheckpointHook):
         if self.max_keep_ckpts <= 0:
             return
         kind = name.split('_')[0]
-        older = sorted((path for path in self._files()
-                        if path.name.startswith(kind) and position(path)
-                        and position(path) < position(name)),
-                       key=position,
-                       reverse=True)
+        older = sorted(
+            (path for path in self._files() if path.name.startswith(kind)
+             and position(path) and position(path) < position(name)),
+            key=position,
+            reverse=True)
         whole_epochs = [path for path in older if not position(path)[1]]
         kept = whole_epochs[:self.max_keep_ckpts - 1]
         for path in older:
