@@ -22,10 +22,14 @@ EXIT_CODE = 75
 
 
 class Preempted(SystemExit):
-    """The process was told to stop and ends with :data:`EXIT_CODE`."""
+    """The process was told to stop.
+
+    Rank 0 ends with :data:`EXIT_CODE` and the others with 0, since Slurm and
+    torchrun kill what is left of a job at the first exit code that is not 0.
+    """
 
     def __init__(self):
-        super().__init__(EXIT_CODE)
+        super().__init__(EXIT_CODE if is_main_process() else 0)
 
 
 class _Request:
@@ -98,14 +102,9 @@ class Agreement:
 
 
 def leave() -> None:
-    """End this process after an agreement, when the checkpoint is written.
-
-    Rank 0 ends last and with :data:`EXIT_CODE`, the others with 0: Slurm and
-    torchrun kill what is left of a job at the first other exit code.
+    """End this process after an agreement, rank 0, which has written, last.
     """
     barrier()
-    if not is_main_process():
-        raise SystemExit(0)
-    if is_distributed():
+    if is_distributed() and is_main_process():
         time.sleep(1)
     raise Preempted

@@ -88,6 +88,7 @@ class NonFiniteHook(Hook):
                          batch_idx,
                          data_batch=None,
                          outputs=None) -> None:
+        # MMEngine has made a number of it.
         loss = runner.message_hub.get_scalar('train/loss').current()
         if not math.isfinite(loss):
             self._stop(f'the loss is {loss}')

@@ -22,7 +22,8 @@ class VerifiedCheckpointHook(CheckpointHook):
     :class:`mmreact.engine.AtomicLocalBackend`), and only then the files
     before it are removed, but for the newest ``max_keep_ckpts``.
 
-    Files that a kill left half written are removed when training starts.
+    Files that a kill left half written are removed when training starts. The
+    checkpoints lie in a local folder, not behind another file client.
 
     Args:
         max_keep_ckpts (int): Defaults to 2: should the last one be damaged
