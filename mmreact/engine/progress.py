@@ -50,6 +50,25 @@ def memory() -> str:
     return f'{peak / 2**30:.2f} GiB resident'
 
 
+def later(runs: List) -> dict:
+    """What a run's ProgressHook has to know of the runs after it.
+
+    Args:
+        runs (list[Run]): The run, and those after it that are not complete.
+    """
+
+    def data(run):
+        dataset = run.cfg.train_dataloader.dataset.to_dict()
+        return {k: v for k, v in dataset.items() if k != 'pipeline'}
+
+    known = [
+        run.cfg.train_cfg.max_epochs for run in runs[1:]
+        if 'max_epochs' in run.cfg.train_cfg and data(run) == data(runs[0])
+    ]
+    return dict(
+        later_epochs=sum(known), later_unknown=len(runs) - 1 - len(known))
+
+
 def summary(runs: List) -> str:
     """Each run's accuracy, time, checkpoint and log, and what to do next.
 

@@ -4,11 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from mmreact.engine import ProgressHook
 from mmreact.engine.hooks import progress_hook
-from mmreact.engine.progress import (FILE, duration, memory, read_progress,
-                                     summary, write_progress)
+from mmreact.engine.progress import (FILE, duration, later, memory,
+                                     read_progress, summary, write_progress)
 
 
 @pytest.mark.parametrize('seconds,text', [(0, '0:00:00'), (59.6, '0:01:00'),
@@ -116,6 +117,22 @@ def test_progress_file(told, tmp_path):
     told(epochs=(9, ))
     found = read_progress(tmp_path)
     assert (found['seconds'], found['best']) == (53, 41)
+
+
+def test_later_runs():
+    """Epochs on the same data; a pipeline makes no other data of them."""
+
+    def run(root='a', pipeline='x', **train_cfg):
+        dataset = dict(data_root=root, pipeline=[pipeline])
+        return SimpleNamespace(
+            cfg=Config(
+                dict(
+                    train_dataloader=dict(dataset=dataset),
+                    train_cfg=train_cfg or dict(max_epochs=3))))
+
+    assert later([run()]) == dict(later_epochs=0, later_unknown=0)
+    runs = [run(), run(pipeline='y'), run('b'), run(max_iters=9), run()]
+    assert later(runs) == dict(later_epochs=6, later_unknown=2)
 
 
 def test_training_says_it(small_train, tmp_path, capsys):

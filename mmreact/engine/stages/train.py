@@ -14,7 +14,7 @@ from mmengine.runner import BaseLoop, Runner
 from ... import compat
 from ...utils.checkpoint import CheckpointError, verify_file
 from ..checkpoint_files import last_good
-from ..progress import summary
+from ..progress import later, summary
 from .checks import check_plan
 from .fingerprint import (check_same_training, make_fingerprint, read_record,
                           write_record)
@@ -98,7 +98,7 @@ def train_plan(runs: List[Run],
             action['progress'] = dict(
                 number=number,
                 total=len(runs),
-                **_later([r for r in runs[number - 1:] if r.name in needed]))
+                **later([r for r in runs[number - 1:] if r.name in needed]))
             _train(run, action, reset_head and main, launcher)
     if is_main_process():
         print(summary(runs), flush=True)
@@ -170,25 +170,6 @@ def _decide(run: Run, checkpoint: Optional[str]) -> dict:
             checkpoint=str(checkpoint),
             say=f'resuming from {Path(checkpoint).name}')
     return dict(do='start', seed=seed, say='training')
-
-
-def _later(runs: List[Run]) -> dict:
-    """What a run's ProgressHook has to know of the runs after it.
-
-    Args:
-        runs (list[Run]): The run, and those after it that are not complete.
-    """
-
-    def data(run):
-        dataset = run.cfg.train_dataloader.dataset.to_dict()
-        return {k: v for k, v in dataset.items() if k != 'pipeline'}
-
-    known = [
-        run.cfg.train_cfg.max_epochs for run in runs[1:]
-        if 'max_epochs' in run.cfg.train_cfg and data(run) == data(runs[0])
-    ]
-    return dict(
-        later_epochs=sum(known), later_unknown=len(runs) - 1 - len(known))
 
 
 def _train(run: Run, action: dict, reset_head: bool, launcher: str) -> None:
