@@ -34,8 +34,9 @@ while :; do
     wait "$pid" && status=0 || status=$?
     kill -0 "$pid" 2>/dev/null || break # else a signal came while waiting
 done
-# 75: it has written a checkpoint, see mmreact/engine/preemption.py.
-if [ "$status" -eq 75 ] && [ -n "${SLURM_JOB_ID:-}" ]; then
-    scontrol requeue "$SLURM_JOB_ID"
+# 75: it has written a checkpoint, see mmreact/engine/preemption.py. 143: it was
+# ended by SIGTERM while it was starting.
+if [[ $status =~ ^(75|143)$ ]] && [ -n "${SLURM_JOB_ID:-}" ]; then
+    scontrol requeue "$SLURM_JOB_ID" || : # Slurm may do so itself
 fi
 exit "$status"

@@ -1,4 +1,5 @@
 """Checkpoints are verified, and a bad one never costs a good one."""
+import io
 import os
 import random
 import shutil
@@ -72,7 +73,6 @@ DAMAGES = {
 @pytest.fixture(scope='module')
 def whole():
     """The bytes of a checkpoint."""
-    import io
     file = io.BytesIO()
     torch.save(dict(state_dict=dict(w=torch.rand(5000))), file)
     return file.getvalue()
@@ -90,7 +90,7 @@ def test_any_changed_weight_is_found(whole, tmp_path):
     """20,000 of the file's bytes hold them."""
     path = tmp_path / 'a.pth'
     start = whole.index(
-        torch.load(__import__('io').BytesIO(whole),
+        torch.load(io.BytesIO(whole),
                    weights_only=True)['state_dict']['w'].numpy().tobytes())
     rng = random.Random(0)
     for _ in range(50):

@@ -88,7 +88,7 @@ exit "$CODE"
 '''
 
 
-@pytest.mark.parametrize('code', ['0', '1', '75', 'wait'])
+@pytest.mark.parametrize('code', ['0', '1', '75', '143', 'wait'])
 @pytest.mark.parametrize('job', [None, '123'])
 @pytest.mark.parametrize('restarts', [None, '0', '2'])
 def test_slurm_requeues(tmp_path, code, job, restarts):
@@ -119,7 +119,7 @@ def test_slurm_requeues(tmp_path, code, job, restarts):
     assert ('got TERM' in out) == (code == 'wait')
     args = (tmp_path / 'srun.txt').read_text().splitlines()
     assert args[-1] == ('--resume' if restarts == '2' else '--amp')
-    requeued = job and code in ('75', 'wait')
+    requeued = job and code in ('75', '143', 'wait')
     asked = tmp_path / 'scontrol.txt'
     if requeued:
         assert asked.read_text() == 'requeue 123\n'
