@@ -6,7 +6,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmpretrain.registry import HOOKS
 
-from ..checkpoint_files import position
+from ..checkpoint_files import list_checkpoints, position
 
 #: What :class:`mmreact.engine.AtomicLocalBackend` leaves when it is killed.
 TEMPORARY = re.compile(r'\..+\.pth\.[0-9a-f]{32}')
@@ -23,7 +23,8 @@ class VerifiedCheckpointHook(CheckpointHook):
     before it are removed, but for the newest ``max_keep_ckpts``.
 
     Files that a kill left half written are removed when training starts. The
-    checkpoints lie in a local folder, not behind another file client.
+    checkpoints lie in a local folder, not behind another file client; with
+    another ``filename_tmpl`` none is removed.
 
     Args:
         max_keep_ckpts (int): Defaults to 2: should the last one be damaged
@@ -44,7 +45,7 @@ class VerifiedCheckpointHook(CheckpointHook):
         super().before_train(runner)  # removes none
         self.max_keep_ckpts = keep
         if is_main_process():
-            for path in self._files():
+            for path in Path(self.out_dir).glob('.*.pth.*'):
                 if TEMPORARY.fullmatch(path.name):
                     path.unlink(missing_ok=True)
 
@@ -75,20 +76,15 @@ class VerifiedCheckpointHook(CheckpointHook):
 
     def _remove_before(self, name: str) -> None:
         """Remove the checkpoints before ``name`` that are not to be kept."""
-        if self.max_keep_ckpts <= 0:
+        if self.max_keep_ckpts <= 0 or position(name) is None:
             return
-        kind = name.split('_')[0]
-        older = sorted(
-            (path for path in self._files() if path.name.startswith(kind)
-             and position(path) and position(path) < position(name)),
-            key=position,
-            reverse=True)
+        older = [
+            path for path in list_checkpoints(
+                Path(self.out_dir),
+                name.split('_')[0]) if position(path) < position(name)
+        ]
         whole_epochs = [path for path in older if not position(path)[1]]
         kept = whole_epochs[:self.max_keep_ckpts - 1]
         for path in older:
             if path not in kept:
                 path.unlink(missing_ok=True)
-
-    def _files(self):
-        return sorted(Path(self.out_dir).iterdir()) if Path(
-            self.out_dir).is_dir() else []
