@@ -2,9 +2,11 @@
 # Train on several GPUs (or CPU processes) of one or more machines:
 #   tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
 # NNODES, NODE_RANK, MASTER_ADDR and PORT are read from the environment.
+# Told to stop (SIGTERM), it lets a checkpoint be written and exits with 75;
+# the same command with --resume goes on.
 set -euo pipefail
 if [ $# -lt 2 ]; then
-    sed -n 2,4p "$0" >&2
+    sed -n 2,6p "$0" >&2
     exit 2
 fi
 "${PYTHON:-python}" -m torch.distributed.run \
@@ -14,14 +16,22 @@ fi
     --master_port="${PORT:-29500}" \
     --nproc_per_node="$2" \
     "$(dirname "$0")/train.py" "$1" --launcher pytorch "${@:3}" &
-trap 'kill -TERM $!' TERM INT HUP
+pid=$!
+# torchrun passes SIGTERM on to its processes, but exits with 1 then.
+stopped=
+trap 'stopped=1; kill -TERM "$pid" 2>/dev/null || :' TERM
+trap : INT # it reaches torchrun, too
 status=0
-wait $! || status=$?
-# A signal ends the first wait, but not yet the processes.
-[ $status -le 128 ] || wait $! || status=$?
-if [ $status -ne 0 ]; then
+while :; do
+    wait "$pid" && status=0 || status=$?
+    kill -0 "$pid" 2>/dev/null || break # else a signal came while waiting
+done
+if [ -n "$stopped" ] && [ "$status" -ne 0 ]; then
+    status=75
+fi
+if [ "$status" -ne 0 ] && [ "$status" -ne 75 ]; then
     echo "The training has stopped (exit code $status). Above, what failed" \
         'first is under "Root Cause". A training that had begun goes on from' \
         'its last checkpoint: the same command with --resume.' >&2
 fi
-exit $status
+exit "$status"

@@ -57,6 +57,7 @@ def parse_args():
 
 def main():
     args = parse_args()
+    from mmreact.engine.preemption import handle_sigterm
     from mmreact.engine.stages import Options, make_plan, train_plan
     options = Options.from_flags(
         cfg_options=args.cfg_options,
@@ -72,11 +73,12 @@ def main():
         options,
         start_from=args.start_from,
         teacher=args.teacher)
-    train_plan(
-        plan,
-        resume=args.resume,
-        reset_head=args.reset_head,
-        launcher=args.launcher)
+    with handle_sigterm():
+        train_plan(
+            plan,
+            resume=args.resume,
+            reset_head=args.reset_head,
+            launcher=args.launcher)
 
 
 if __name__ == '__main__':

@@ -6,12 +6,16 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=100),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # Two checkpoints are kept and each is written whole or not at all.
+    # Two checkpoints are kept; each is written whole or not at all, and read
+    # back before an old one is removed.
     checkpoint=dict(
-        type='CheckpointHook',
+        type='VerifiedCheckpointHook',
         interval=1,
         max_keep_ckpts=2,
         backend_args=dict(backend='atomic')),
+    # Here and not among custom_hooks, a list that configs replace.
+    non_finite=dict(type='NonFiniteHook'),
+    progress=dict(type='ProgressHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
     # Off. See docs/watching_training.md.

@@ -2,15 +2,18 @@
 from .. import compat  # noqa: F401, isort: skip
 from ..datasets import transforms  # noqa: F401, registers
 from .atomic_backend import AtomicLocalBackend
-from .hooks import (BinaryStatsHook, EstimatorScheduleHook, OPsCounterHook,
+from .hooks import (BinaryStatsHook, EstimatorScheduleHook, NonFiniteError,
+                    NonFiniteHook, OPsCounterHook, ProgressHook,
                     ReproducibilityHook, ResumeScheduleHook, StrictLoadHook,
-                    WeightClipHook)
+                    VerifiedCheckpointHook, WeightClipHook)
 from .optimizers import BinaryOptimWrapperConstructor, CPUAmpOptimWrapper
 from .packed_classifier import PackedClassifier
+from .train_loop import ResumableTrainLoop
 
 __all__ = [
     'AtomicLocalBackend', 'BinaryOptimWrapperConstructor', 'BinaryStatsHook',
-    'CPUAmpOptimWrapper', 'EstimatorScheduleHook', 'OPsCounterHook',
-    'PackedClassifier', 'ReproducibilityHook', 'ResumeScheduleHook',
-    'StrictLoadHook', 'WeightClipHook'
+    'CPUAmpOptimWrapper', 'EstimatorScheduleHook', 'NonFiniteError',
+    'NonFiniteHook', 'OPsCounterHook', 'PackedClassifier', 'ProgressHook',
+    'ReproducibilityHook', 'ResumableTrainLoop', 'ResumeScheduleHook',
+    'StrictLoadHook', 'VerifiedCheckpointHook', 'WeightClipHook'
 ]

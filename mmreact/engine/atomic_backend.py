@@ -1,10 +1,14 @@
 """Write files whole or not at all."""
+import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Union
 from uuid import uuid4
 
 from mmengine.fileio import LocalBackend, register_backend
+
+CHUNK = 1 << 24  # bytes
 
 
 @register_backend('atomic')
@@ -13,28 +17,34 @@ class AtomicLocalBackend(LocalBackend):
 
     With ``CheckpointHook(backend_args=dict(backend='atomic'))`` a kill or a
     full disk while a checkpoint is written leaves the one before untouched
-    and nothing under the new name.
+    and nothing under the new name. What was written is read back before it
+    gets its name.
     """
 
     def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
         """Write bytes; a reader sees all of them or the file as it was.
 
         Raises:
-            OSError: If they cannot be written, e.g. on a full disk.
+            OSError: If they cannot be written, e.g. on a full disk, or are
+                not what is read back. Names the file.
         """
         path = Path(filepath)
-        path.parent.mkdir(parents=True, exist_ok=True)
         # Not tempfile: its files are readable by their owner only.
         temporary = path.with_name(f'.{path.name}.{uuid4().hex}')
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with open(temporary, 'xb') as f:
                 f.write(obj)
                 f.flush()
                 os.fsync(f.fileno())
+            verify(temporary, obj)
             os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        except OSError as error:
+            raise OSError(
+                error.errno, f'Cannot be written ({error.strerror}); what was '
+                'there before is untouched', str(path)) from error
+        finally:
+            remove(temporary)
 
     def put_text(self,
                  obj: str,
@@ -42,3 +52,27 @@ class AtomicLocalBackend(LocalBackend):
                  encoding: str = 'utf-8') -> None:
         """Write text, see :meth:`put`."""
         self.put(obj.encode(encoding), filepath)
+
+
+def verify(path: Path, expected: bytes) -> None:
+    """Read a file back and compare it with what was written, in pieces.
+
+    Raises:
+        OSError: If it is another; names the first piece that differs.
+    """
+    start = 0
+    with open(path, 'rb') as f:
+        while chunk := f.read(CHUNK):
+            if chunk != expected[start:start + len(chunk)]:
+                break
+            start += len(chunk)
+    if start != len(expected):
+        raise OSError(
+            errno.EIO, f'What was written is not what is read back, from byte '
+            f'{start} of {len(expected)} on; check the disk', str(path))
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there and can be."""
+    with suppress(OSError):
+        path.unlink()

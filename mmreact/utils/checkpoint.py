@@ -43,6 +43,31 @@ def check_file(path: Union[str, Path]) -> Path:
     return path
 
 
+def verify_file(path: Union[str, Path]) -> Path:
+    """Read a checkpoint file and check its records' checksums.
+
+    torch writes a zip file with a CRC-32 of each record, so that a file that
+    was cut or changed on disk is found. (Files older than torch 1.6 have
+    none.) Nothing is unpickled.
+
+    Raises:
+        CheckpointError: If it does not exist, or is truncated or corrupt.
+    """
+    path = check_file(path)
+    with open(path, 'rb') as f:
+        if f.read(1) == b'\x80':  # a pickle, as torch wrote once
+            return path
+    try:
+        with zipfile.ZipFile(path) as file:
+            record = file.testzip()
+    except Exception as error:  # zipfile raises many kinds
+        record = f'{type(error).__name__}: {error}'
+    if record is not None:
+        raise CheckpointError(f'The checkpoint {path} is corrupt ({record}). '
+                              'Copy it again, or use an earlier one.')
+    return path
+
+
 def download(url: str) -> Path:
     """Return the local file of an address; it is downloaded once.
 

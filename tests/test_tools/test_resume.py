@@ -46,7 +46,8 @@ def kill_after(process, path, log_line):
         lines.append(line)
         if path.exists() and log_line in line:
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            process.wait()
+            process.stdout.close()  # workers hold it for some seconds
             return
         assert line or process.poll() is None, ''.join(lines)
     raise AssertionError(f'{path} did not appear')

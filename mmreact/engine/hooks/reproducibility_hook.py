@@ -49,7 +49,10 @@ class ReproducibilityHook(Hook):
     - saves the main processes' states (one a rank) at the end of each epoch
       and sets them again at the first iteration of the next, whether that
       follows in the same process or after a resume. What happens between, a
-      validation or the start of workers, thus changes nothing.
+      validation or the start of workers, thus changes nothing;
+    - does the same within an epoch for
+      :class:`mmreact.engine.ResumableTrainLoop`, there with the buffers of
+      each process (BN statistics), which differ until the epoch ends.
     """
 
     def __init__(self):
@@ -62,13 +65,27 @@ class ReproducibilityHook(Hook):
                 transform.set_epoch(runner.seed, runner.epoch)
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
-        if batch_idx == 0 and self.states is not None:
-            rank = get_rank()
-            if rank < len(self.states):
-                set_rng_state(self.states[rank])
+        if batch_idx == 0:
+            self._restore(runner)
 
     def after_train_epoch(self, runner) -> None:
         self.states = all_gather_object(get_rng_state())
+
+    def before_interruption(self, runner) -> None:
+        """Of ResumableTrainLoop, before a checkpoint within an epoch."""
+        buffers = {k: v.cpu() for k, v in runner.model.named_buffers()}
+        self.states = all_gather_object(dict(get_rng_state(), buffers=buffers))
+
+    def after_resume_epoch(self, runner) -> None:
+        """Of ResumableTrainLoop, before it goes on within an epoch."""
+        self._restore(runner)
+
+    def _restore(self, runner) -> None:
+        rank = get_rank()
+        if self.states is not None and rank < len(self.states):
+            set_rng_state(self.states[rank])
+            buffers = self.states[rank].get('buffers', {})
+            runner.model.load_state_dict(buffers, strict=False)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         if self.states is not None:

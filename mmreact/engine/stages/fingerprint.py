@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 from ...version import __version__
+from ..atomic_backend import AtomicLocalBackend
 from .plan import Run
 
 FILE = 'fingerprint.json'
@@ -15,6 +16,7 @@ IGNORED = ('work_dir', 'resume', 'load_from', 'launcher', 'log_level',
            'log_processor', 'visualizer', 'vis_backends', 'experiment_name',
            'val_', 'test_', 'default_hooks.logger', 'default_hooks.timer',
            'default_hooks.visualization', 'default_hooks.binary_stats',
+           'default_hooks.non_finite', 'default_hooks.progress',
            'train_dataloader.num_workers', 'train_dataloader.pin_memory',
            'train_dataloader.persistent_workers', 'env_cfg',
            'model.teacher.checkpoint', 'model.teacher.config')
@@ -49,6 +51,9 @@ def make_fingerprint(run: Run, num_processes: int) -> Dict[str, Any]:
     """
     flat = flatten(run.cfg.to_dict())
     flat = {key: v for key, v in flat.items() if not key.startswith(IGNORED)}
+    # Work directories have it under MMEngine's name.
+    if flat.get('default_hooks.checkpoint.type') == 'VerifiedCheckpointHook':
+        flat['default_hooks.checkpoint.type'] = 'CheckpointHook'
     flat['num_processes'] = num_processes
     for key in ('start_from', 'teacher'):
         source = getattr(run, key)
@@ -93,14 +98,15 @@ def write_record(work_dir: Path,
 
     ``earlier_processes`` are the numbers of processes that trained it before,
     where they were others.
+
+    Raises:
+        OSError: If the work directory cannot be written to.
     """
-    work_dir.mkdir(parents=True, exist_ok=True)
     record = dict(version=__version__, seed=seed, fingerprint=fingerprint)
     if earlier_processes:
         record['earlier_processes'] = list(earlier_processes)
-    temporary = work_dir / f'.{FILE}'
-    temporary.write_text(json.dumps(record, indent=1, sort_keys=True))
-    os.replace(temporary, work_dir / FILE)
+    text = json.dumps(record, indent=1, sort_keys=True)
+    AtomicLocalBackend().put_text(text, work_dir / FILE)
 
 
 def differences(old: Dict[str, Any], new: Dict[str, Any]) -> List[str]:

@@ -18,6 +18,7 @@ import torch
 from mmengine.config import Config
 
 from ...utils.checkpoint import is_url
+from ..checkpoint_files import list_checkpoints
 
 
 @dataclass
@@ -37,19 +38,18 @@ class Run:
     def final_checkpoint(self) -> Path:
         """What the work directory holds when the run is complete."""
         train_cfg = self.cfg.train_cfg
-        if train_cfg.get('by_epoch'):
+        if 'max_epochs' in train_cfg:
             return self.work_dir / f'epoch_{train_cfg.max_epochs}.pth'
         return self.work_dir / f'iter_{train_cfg.max_iters}.pth'
 
-    def last_checkpoint(self) -> Optional[Path]:
-        """The newest whole checkpoint. (Files appear only when whole.)"""
+    def checkpoints(self) -> List[Path]:
+        """Those in the work directory, newest first. They may be corrupt."""
         kind = self.final_checkpoint.stem.split('_')[0]
-        found = [
-            path for path in self.work_dir.glob(f'{kind}_*.pth')
-            if path.stem.split('_')[1].isdigit()
-        ]
-        return max(
-            found, key=lambda p: int(p.stem.split('_')[1]), default=None)
+        return list_checkpoints(self.work_dir, kind)
+
+    def last_checkpoint(self) -> Optional[Path]:
+        """The newest one."""
+        return next(iter(self.checkpoints()), None)
 
 
 @dataclass

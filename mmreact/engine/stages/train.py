@@ -12,7 +12,9 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import BaseLoop, Runner
 
 from ... import compat
-from ...utils.checkpoint import check_file
+from ...utils.checkpoint import CheckpointError, verify_file
+from ..checkpoint_files import last_good
+from ..progress import later, summary
 from .checks import check_plan
 from .fingerprint import (check_same_training, make_fingerprint, read_record,
                           write_record)
@@ -93,14 +95,20 @@ def train_plan(runs: List[Run],
                 f'({run.work_dir})',
                 flush=True)
         if action['do'] != 'skip':
+            action['progress'] = dict(
+                number=number,
+                total=len(runs),
+                **later([r for r in runs[number - 1:] if r.name in needed]))
             _train(run, action, reset_head and main, launcher)
+    if is_main_process():
+        print(summary(runs), flush=True)
     return runs[-1].final_checkpoint
 
 
 def _check_work_dirs(runs: List[Run], resume: Optional[str]) -> None:
     """Check that what the work directories hold may be used or continued."""
     if resume not in (None, 'auto'):
-        check_file(resume)
+        verify_file(resume)
     for run in runs:
         last = run.last_checkpoint()
         if last is None:
@@ -114,8 +122,14 @@ def _check_work_dirs(runs: List[Run], resume: Optional[str]) -> None:
 
 
 def _is_complete(run: Run) -> bool:
-    return (run.final_checkpoint.is_file()
-            and read_record(run.work_dir) is not None)
+    """Whether a run's final checkpoint is there, and whole."""
+    if read_record(run.work_dir) is None:
+        return False
+    try:
+        verify_file(run.final_checkpoint)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _needed(runs: List[Run]) -> List[str]:
@@ -138,10 +152,10 @@ def _needed(runs: List[Run]) -> List[str]:
 
 def _decide(run: Run, checkpoint: Optional[str]) -> dict:
     """How to train a run, and with which seed; records it if it is new."""
-    last = run.last_checkpoint()
-    record = read_record(run.work_dir) if last is not None else None
-    if checkpoint is None and last is not None:
-        checkpoint = str(last)
+    passed_over: List[str] = []
+    if checkpoint is None:
+        checkpoint, passed_over = last_good(run.checkpoints())
+    record = read_record(run.work_dir) if run.checkpoints() else None
     seed = run.cfg.get('randomness', {}).get('seed')
     if seed is None:
         seed = record['seed'] if record else int(time.time_ns() % 2**31)
@@ -151,11 +165,14 @@ def _decide(run: Run, checkpoint: Optional[str]) -> dict:
     if before != now:
         earlier = [*earlier, before]
     write_record(run.work_dir, make_fingerprint(run, now), seed, earlier)
+    for error in passed_over:
+        print(f'WARNING: {error} Going back to the one before.', flush=True)
     if checkpoint:
         say = f'resuming from {Path(checkpoint).name}'
         if before != now:
             say += f', processes: {before} -> {now}'
-        return dict(do='resume', seed=seed, checkpoint=checkpoint, say=say)
+        return dict(
+            do='resume', seed=seed, checkpoint=str(checkpoint), say=say)
     return dict(do='start', seed=seed, say='training')
 
 
@@ -187,9 +204,16 @@ def _train(run: Run, action: dict, reset_head: bool, launcher: str) -> None:
     ]
     if is_distributed() and not torch.cuda.is_available():
         cfg.setdefault('model_wrapper_cfg', compat.cpu_model_wrapper())
+    progress = cfg.get('default_hooks', {}).get('progress')
+    if progress is not None:
+        progress.update(action['progress'])
+    if cfg.train_cfg.pop('by_epoch', False):
+        cfg.train_cfg.type = 'ResumableTrainLoop'
     runner = Runner.from_cfg(cfg)
-    runner.train()
-    _stop_workers(runner)
+    try:
+        runner.train()
+    finally:
+        _stop_workers(runner)
     del runner
     gc.collect()  # the model, before the next run
     if torch.cuda.is_available():
@@ -203,7 +227,10 @@ def _stop_workers(runner: Runner) -> None:
     told to stop, and each is waited for in vain for 5 seconds.
     """
     for loop in (runner._train_loop, runner._val_loop):
-        if isinstance(loop, BaseLoop):
+        iterator = getattr(loop.dataloader, '_iterator', None) if isinstance(
+            loop, BaseLoop) else None
+        if iterator is not None:
+            iterator._shutdown_workers()
             loop.dataloader._iterator = None
 
 
