@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.mmreact-setup
-REQUIREMENTS := requirements/train.txt requirements/tests.txt
+STACK := train
+REQUIREMENTS := requirements/$(STACK).txt requirements/tests.txt
 SOURCES := $(wildcard mmreact configs tools tests benchmarks setup.py)
 CSRC_FILES := $(shell find mmreact/csrc examples -name '*.cpp' -o -name '*.h' \
 	-o -name '*.inc' -o -name '*.c')
@@ -14,12 +15,14 @@ PHOTOGRAPHS := requirements/photographs.txt
 CHECK := $(BIN)/python tools/misc/ensure_cv2.py && $(BIN)/python -W ignore \
 	-c 'import cv2, torch, torchvision, mmengine, mmcv, mmpretrain, mmreact'
 
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test test-onedl lint format clean
 
 help:
 	@echo 'make setup   install everything into $(VENV) (reused when current)'
 	@echo 'make demo    run tools/demo.py; DEMO_ARGS="..." are passed on'
 	@echo 'make test    run the tests; TEST_ARGS="..." are passed to pytest'
+	@echo 'make test-onedl  the same on maintained forks of the OpenMMLab'
+	@echo '             packages, in .venv-onedl (docs/compatibility.md)'
 	@echo 'make lint    check the style and change nothing'
 	@echo 'make format  put the style right'
 	@echo 'make clean   delete what building and testing left; $(VENV) stays'
@@ -30,8 +33,8 @@ setup: $(STAMP)
 
 # The stamp comes last: a set-up that was interrupted is done again, and pip
 # installs only what is missing. Should that not be enough, all is reinstalled.
-$(STAMP): $(REQUIREMENTS) $(PHOTOGRAPHS) setup.cfg setup.py pyproject.toml \
-		tools/misc/ensure_cv2.py $(CSRC_FILES)
+$(STAMP): $(REQUIREMENTS) requirements/common.txt $(PHOTOGRAPHS) setup.cfg \
+		setup.py pyproject.toml tools/misc/ensure_cv2.py $(CSRC_FILES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo 'Error: mmreact needs Python 3.10 or newer; $(PYTHON) is' \
 		"$$($(PYTHON) -V 2>&1). Choose another: make setup" \
@@ -59,6 +62,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest $(TEST_ARGS)
+
+# An environment of its own: the forks lie where the originals would.
+test-onedl:
+	@$(MAKE) test STACK=onedl VENV=.venv-onedl
 
 lint: setup
 	$(BIN)/flake8 $(SOURCES)

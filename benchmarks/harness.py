@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from contextlib import contextmanager, nullcontext
 from datetime import date
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Callable, Dict, List, Mapping
 from mmreact.packed import benchmark
 
 PACKAGES = ('mmreact', 'numpy', 'openvino', 'nncf', 'onnx', 'onnxruntime',
-            'torch', 'torchvision')
+            'torch', 'torchvision', 'mmcv-lite', 'opencv-python', 'pillow',
+            'PyTurboJPEG')
 #: Rounds that are timed between two lines of progress.
 CHUNK = 5
 
@@ -25,8 +27,10 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def parser(description: str, rounds: int) -> argparse.ArgumentParser:
-    """With the arguments that all benchmarks take."""
+def parser(description: str,
+           rounds: int,
+           sized: bool = True) -> argparse.ArgumentParser:
+    """With the arguments that all benchmarks take, or all but ``--size``."""
     made = argparse.ArgumentParser(description=description)
     made.add_argument('--json', type=Path, metavar='FILE', help='write to it')
     made.add_argument(
@@ -34,11 +38,12 @@ def parser(description: str, rounds: int) -> argparse.ArgumentParser:
         type=positive,
         default=rounds,
         help=f'turns of each contender (default: {rounds})')
-    made.add_argument(
-        '--size',
-        type=positive,
-        default=224,
-        help='height and width of the images (default: 224)')
+    if sized:
+        made.add_argument(
+            '--size',
+            type=positive,
+            default=224,
+            help='height and width of the images (default: 224)')
     return made
 
 
@@ -60,13 +65,16 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def measure(runs: Mapping[str, Callable[[], object]],
-            rounds: int) -> Dict[str, List[float]]:
+def measure(
+        runs: Mapping[str, Callable[[], object]],
+        rounds: int,
+        clock: Callable[[],
+                        float] = time.perf_counter) -> Dict[str, List[float]]:
     """As :func:`mmreact.packed.benchmark.measure`, and say how far it is."""
     seconds: Dict[str, List[float]] = {name: [] for name in runs}
     for done in range(0, rounds, CHUNK):
         number = min(CHUNK, rounds - done)
-        for name, more in benchmark.measure(runs, number).items():
+        for name, more in benchmark.measure(runs, number, clock).items():
             seconds[name] += more
         say(f'  round {done + number} of {rounds}')
     return seconds

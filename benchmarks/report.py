@@ -1,6 +1,6 @@
-"""Write the results into docs/performance.md, and draw its plots.
+"""Write the results into the pages of docs, and draw plots.
 
-The page keeps its text; what stands between ``<!-- NAME -->`` and
+The pages keep their text; what stands between ``<!-- NAME -->`` and
 ``<!-- end -->`` is made of the JSON files.
 """
 import argparse
@@ -8,15 +8,21 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Callable, Dict
 
+from . import data_tables, tables
 from .harness import say
 from .plots import draw
 from .run_all import RUNS
-from .tables import SECTIONS
 from .targets import Results
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / 'docs' / 'performance.md'
+DOCS = Path(__file__).resolve().parents[1] / 'docs'
+#: Name of a page -> functions that make its tables.
+PAGES = {
+    'performance.md': tables.SECTIONS,
+    'training.md': data_tables.SECTIONS
+}
+Sections = Dict[str, Callable[[Results], str]]
 RESULTS = Path(__file__).with_name('results')
 MARKER = re.compile(r'(<!-- (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
 
@@ -33,18 +39,18 @@ def read(folder: Path) -> Results:
     }
 
 
-def fill(page: str, results: Results) -> str:
+def fill(page: str, results: Results, sections: Sections) -> str:
     """Put the tables between their markers.
 
     Raises:
         ValueError: If the page lacks one, or has one that is not known.
     """
     found = [match[2] for match in MARKER.finditer(page)]
-    if sorted(found) != sorted(SECTIONS):
+    if sorted(found) != sorted(sections):
         raise ValueError(f'The page has the markers {", ".join(found)}, and '
-                         f'should have {", ".join(SECTIONS)}, each once.')
+                         f'should have {", ".join(sections)}, each once.')
     return MARKER.sub(
-        lambda match: f'{match[1]}{SECTIONS[match[2]](results)}\n{match[3]}',
+        lambda match: f'{match[1]}{sections[match[2]](results)}\n{match[3]}',
         page)
 
 
@@ -56,15 +62,21 @@ def main(argv=None):
         default=RESULTS,
         help='folder of the JSON files (default: benchmarks/results)')
     args.add_argument(
-        '--page', type=Path, default=PAGE, help='(default: %(default)s)')
+        '--docs', type=Path, default=DOCS, help='folder of the pages')
     args = args.parse_args(argv)
     try:
         results = read(args.results)
     except FileNotFoundError as error:
         return (f'Error: {error.filename} is missing. Measure it: python -m '
                 'benchmarks.run_all')
-    args.page.write_text(fill(args.page.read_text('utf-8'), results), 'utf-8')
-    for path in (args.page, *draw(results, args.page.parent)):
+    pages = {
+        path: fill(path.read_text('utf-8'), results, sections)
+        for path, sections in ((args.docs / name, sections)
+                               for name, sections in PAGES.items())
+    }
+    for path, text in pages.items():
+        path.write_text(text, 'utf-8')
+    for path in (*pages, *draw(results, args.docs)):
         say(f'wrote {path}')
 
 

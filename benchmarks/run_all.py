@@ -1,7 +1,7 @@
 """Run every benchmark, each in a process of its own.
 
 Nothing else should run on the machine. The results go to JSON files, of which
-``python -m benchmarks.report`` makes docs/performance.md.
+``python -m benchmarks.report`` makes tables in docs.
 """
 import argparse
 import subprocess
@@ -22,6 +22,7 @@ RUNS = {
     'scaling': ('networks', '--group', 'scaling', '--threads', '1', '2'),
     'busy_1': (*SHORT, '--busy', '--threads', '1'),
     'busy_2': (*SHORT, '--busy', '--threads', '2'),
+    'data': ('data', ),
     'batch_8_1': (*SHORT, '--batch', '8', '--rounds', '10'),
     'batch_8_2': (*SHORT, '--batch', '8', '--rounds', '10', '--threads', '2'),
 }

@@ -4,14 +4,16 @@ Each says why it is there and when it can go. Importing this module (which
 ``mmreact.models`` and ``mmreact.engine`` do first) applies the global ones.
 """
 import atexit
+import contextlib
 import functools
+import io
 import os
 import re
 import warnings
 from importlib import import_module
 
 #: Versions that are supported: name -> (module, minimum, below). The tests
-#: run with those of requirements/train.txt.
+#: run with those of requirements/train.txt and, on forks, onedl.txt.
 SUPPORTED = dict(
     torch=('torch', '2.6.0', '3.0.0'),
     mmengine=('mmengine', '0.10.7', '1.0.0'),
@@ -47,6 +49,21 @@ def quiet_imports() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', UserWarning)
         import mmcv.cnn.bricks.transformer  # noqa: F401
+    _import_datasets()
+
+
+def _import_datasets() -> None:
+    """Import mmpretrain.datasets without a line that onedl-mmpretrain prints.
+
+    It looks for the client of its makers' own platform and says on stdout
+    that it is missing, where programs that print JSON or rows of a table do
+    not expect it. Remove when onedl-mmpretrain logs it with a logger.
+    """
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        import mmpretrain.datasets  # noqa: F401
+    for line in printed.getvalue().splitlines():
+        if line != 'Could not import OneDL':
+            print(line)
 
 
 def check_versions() -> None:
@@ -73,7 +90,8 @@ def check_versions() -> None:
     if found:
         raise ImportError(
             'mmreact cannot train with ' + '; '.join(found) +
-            '. Install supported versions: pip install "mmreact[train]".')
+            '. Install supported versions: pip install "mmreact[train]" or, '
+            'with the forks, "mmreact[onedl]".')
 
 
 def _number(version: str) -> list:
@@ -113,6 +131,21 @@ def allow_mmengine_checkpoints() -> None:
         (scalar, 'numpy.core.multiarray.scalar'),
         (scalar, 'numpy._core.multiarray.scalar')
     ])
+
+
+def refuse_what_torch_refuses() -> None:
+    """Have onedl-mmengine read checkpoints with ``torch.load`` alone.
+
+    Its own loader, ``_safe_torch_load``, allows every getattr and reads a file
+    that was refused once more without restriction: a forged checkpoint would
+    run what it holds. After each file it also withdraws the types that
+    :func:`allow_mmengine_checkpoints` has allowed. Remove when onedl-mmengine
+    does neither.
+    """
+    import torch
+    from mmengine.runner import checkpoint
+    if hasattr(checkpoint, '_safe_torch_load'):
+        checkpoint._safe_torch_load = torch.load
 
 
 def init_cpu_distributed(launcher: str) -> None:
@@ -161,6 +194,7 @@ def apply() -> None:
     check_versions()
     quiet_imports()
     allow_mmengine_checkpoints()
+    refuse_what_torch_refuses()
     from mmengine.config.utils import MODULE2PACKAGE
 
     # `_base_ = 'mmreact::...'` and mim-style look-ups know only OpenMMLab's

@@ -14,6 +14,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.runner import CheckpointLoader
 
 from mmreact import compat
 
@@ -86,16 +87,30 @@ FORGED = {
                      '__globals__'),
 }
 
+LOADERS = {
+    'torch': lambda path: torch.load(path, weights_only=True),
+    'mmengine':
+    lambda path: CheckpointLoader.load_checkpoint(str(path), 'cpu'),
+}
 
+
+@pytest.mark.parametrize('loader', LOADERS)
 @pytest.mark.parametrize('how', FORGED)
-def test_forged_checkpoints_are_refused(tmp_path, how):
+def test_forged_checkpoints_are_refused(tmp_path, how, loader):
     path, target = tmp_path / 'a.pth', tmp_path / 'target'
     torch.save(dict(state_dict={}, evil=FORGED[how](target)), path)
     error = (ValueError, 'may not use') if 'getattr' in how else (
         pickle.UnpicklingError, 'Weights only load failed')
     with pytest.raises(error[0], match=error[1]):
-        torch.load(path, weights_only=True)
+        LOADERS[loader](path)
     assert not target.exists()
+
+
+def test_reading_one_checkpoint_does_not_forbid_the_next(tmp_path):
+    torch.save(dict(loss=HistoryBuffer([1.], [1])), tmp_path / 'a.pth')
+    for name in ('mmengine', 'torch', 'mmengine'):
+        loaded = LOADERS[name](tmp_path / 'a.pth')
+        assert loaded['loss'].current() == 1
 
 
 @pytest.mark.parametrize('obj,name', [(os, 'system'), (HistoryBuffer, 'data'),
@@ -185,7 +200,23 @@ STRICT = ['-W', 'error::UserWarning', '-W', 'error::DeprecationWarning']
 
 @pytest.mark.parametrize('flags', [[], STRICT], ids=['default', 'strict'])
 def test_import_is_quiet(flags):
-    assert python(*flags, '-c', 'import mmreact.models, mmreact.engine') == ''
+    assert python(
+        *flags, '-c',
+        'import mmreact.models, mmreact.engine, mmpretrain.datasets') == ''
+
+
+def test_only_one_line_is_hushed(monkeypatch, tmp_path, capsys):
+    """What a fork prints when it is imported; the rest comes through."""
+    (tmp_path / 'mmpretrain').mkdir()
+    (tmp_path / 'mmpretrain/__init__.py').touch()
+    (tmp_path / 'mmpretrain/datasets.py'
+     ).write_text('print("Could not import OneDL")\nprint("Something else")\n')
+    for name in [n for n in sys.modules if n.split('.')[0] == 'mmpretrain']:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    compat._import_datasets()
+    assert capsys.readouterr().out == 'Something else\n'
+    del sys.modules['mmpretrain'], sys.modules['mmpretrain.datasets']
 
 
 @pytest.mark.parametrize('module', ['mmreact', 'mmreact.version'])

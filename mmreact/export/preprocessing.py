@@ -78,9 +78,9 @@ def nothing(transform: dict, found: dict) -> None:
     """What does not change the pixels of a test image."""
 
 
-@reads('LoadImage', 'LoadImageFromFile')
+@reads('LoadImage', 'FastLoadImage', 'LoadImageFromFile')
 def load_image(transform: dict, found: dict) -> None:
-    decoder = 'pillow' if transform['type'] == 'LoadImage' else 'cv2'
+    decoder = 'cv2' if transform['type'] == 'LoadImageFromFile' else 'pillow'
     _require((transform.get('imdecode_backend', decoder),
               transform.get('color_type', 'color')) == ('pillow', 'color'),
              transform['type'], transform,

@@ -81,9 +81,18 @@ def make_run(name: str, program: Program, shape: Sequence[int],
     return lambda x: backend.run(x, [program.output])[program.output]
 
 
-def measure(runs: Mapping[str, Callable[[], object]],
-            rounds: int = 20) -> Dict[str, List[float]]:
+def measure(
+        runs: Mapping[str, Callable[[], object]],
+        rounds: int = 20,
+        clock: Callable[[],
+                        float] = time.perf_counter) -> Dict[str, List[float]]:
     """Time functions in turns, after a call of each that does not count.
+
+    Args:
+        runs (Mapping): Functions by name.
+        rounds (int): Turns of each.
+        clock (Callable): Seconds; :func:`time.process_time` for those that
+            the process computed.
 
     Returns:
         dict[str, list[float]]: For each the seconds of every call.
@@ -94,12 +103,12 @@ def measure(runs: Mapping[str, Callable[[], object]],
     for _ in range(rounds):
         for name, run in runs.items():
             run()  # The others have used the caches.
-            end = time.perf_counter() + TURN
+            end = clock() + TURN
             while True:
-                start = time.perf_counter()
+                start = clock()
                 run()
-                seconds[name].append(time.perf_counter() - start)
-                if time.perf_counter() > end:
+                seconds[name].append(clock() - start)
+                if clock() > end:
                     break
     return seconds
 

@@ -1,4 +1,4 @@
-"""docs/performance.md is what the committed results say."""
+"""The tables in docs are what the committed results say."""
 import json
 import re
 
@@ -8,7 +8,11 @@ from benchmarks import report, run_all, targets
 from benchmarks.networks import GROUPS
 
 RESULTS = report.read(report.RESULTS)
-PAGE = report.PAGE.read_text('utf-8')
+PAGES = {
+    name: (report.DOCS / name).read_text('utf-8')
+    for name in report.PAGES
+}
+PAGE = PAGES['performance.md']
 
 
 def row(engine, threads=1, least=1., median=2.):
@@ -20,16 +24,18 @@ def row(engine, threads=1, least=1., median=2.):
         median_ms=median)
 
 
-def test_page_is_current():
-    assert report.fill(PAGE,
-                       RESULTS) == PAGE, ('run: python -m benchmarks.report')
+@pytest.mark.parametrize('name', PAGES)
+def test_pages_are_current(name):
+    assert report.fill(PAGES[name], RESULTS,
+                       report.PAGES[name]) == PAGES[name], (
+                           'run: python -m benchmarks.report')
 
 
 def test_plots_are_there():
     names = re.findall(r'\]\((performance_\w+\.svg)\)', PAGE)
     assert len(names) == 2
     for name in names:
-        path = report.PAGE.parent / name
+        path = report.DOCS / name
         assert path.read_text('utf-8').startswith('<?xml')
         assert path.stat().st_size < 200_000
 
@@ -65,26 +71,28 @@ def test_a_changed_result_is_seen(tmp_path):
         if path.stem == 'networks_1':
             data['results'][0]['min_ms'] *= 2
         (tmp_path / path.name).write_text(json.dumps(data))
-    assert report.fill(PAGE, report.read(tmp_path)) != PAGE
+    changed = report.read(tmp_path)
+    assert report.fill(PAGE, changed, report.PAGES['performance.md']) != PAGE
 
 
-def test_report_writes_page_and_plots(tmp_path):
-    page = tmp_path / 'page.md'
-    emptied = report.MARKER.sub(lambda m: f'{m[1]}{m[3]}', PAGE)
-    assert len(emptied) < len(PAGE) / 2
-    page.write_text(emptied)
-    assert report.main(['--page', str(page)]) is None
-    assert page.read_text() == PAGE
+def test_report_writes_pages_and_plots(tmp_path):
+    for name, text in PAGES.items():
+        emptied = report.MARKER.sub(lambda m: f'{m[1]}{m[3]}', text)
+        assert len(emptied) < len(text) - 500
+        (tmp_path / name).write_text(emptied)
+    assert report.main(['--docs', str(tmp_path)]) is None
+    for name, text in PAGES.items():
+        assert (tmp_path / name).read_text() == text
     assert len(list(tmp_path.glob('*.svg'))) == 2
 
 
 def test_errors(tmp_path):
     error = report.main(['--results', str(tmp_path)])
     assert 'layers.json is missing' in error and 'run_all' in error
-    page = tmp_path / 'page.md'
-    page.write_text('<!-- targets -->\n<!-- end -->\n')
+    for name in PAGES:
+        (tmp_path / name).write_text('<!-- targets -->\n<!-- end -->\n')
     with pytest.raises(ValueError, match='should have machine, targets'):
-        report.main(['--page', str(page)])
+        report.main(['--docs', str(tmp_path)])
 
 
 def test_ratio_and_speed_up():

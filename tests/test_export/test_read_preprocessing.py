@@ -65,6 +65,7 @@ CASES = [
     ([PACK], None, 3, dict()),
     ([LOAD, PACK], dict(to_rgb=True), 3, dict()),
     ([LOAD, PACK], dict(to_rgb=False), 3, dict(channels='bgr')),
+    ([dict(type='FastLoadImage'), PACK], dict(to_rgb=True), 3, dict()),
     ([PACK], dict(to_rgb=True), 3, dict(channels='bgr')),
     ([PACK], None, 1, dict(channels='gray', mean=(0., ), std=(1., ))),
     ([PACK], dict(mean=[7], std=[2]), 3, dict(mean=(7., ) * 3,
