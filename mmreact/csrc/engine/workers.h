@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -23,7 +24,7 @@ struct Step {
 
 // The units of a step are handed out in chunks, by one atomic ticket that the
 // caller takes from too. So nobody waits for a worker that lost its core,
-// unless that happened within a chunk.
+// unless that happened within a chunk. After a fork the child works alone.
 class Workers {
  public:
   explicit Workers(int threads);
@@ -35,6 +36,7 @@ class Workers {
   void run(const std::vector<Step>& steps);
 
  private:
+  bool is_forked() const;
   void work();
   bool run_chunk();
   std::chrono::steady_clock::duration run_shared(const Step& step,
@@ -50,7 +52,7 @@ class Workers {
   std::atomic<int> sleeping_{0};
   std::atomic<bool> stop_{false};
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::unique_ptr<std::condition_variable> wake_;
   std::vector<std::thread> workers_;
   Affinity affinity_;
   int process_ = 0;
