@@ -12,7 +12,7 @@ from mmreact import zoo
 from mmreact.datasets.fashion_mnist import prepare_fashion_mnist, read_idx
 from mmreact.packed import PackedModel, native
 
-NAME = 'reactnet-tiny_1xb128-16e_fashion-mnist'
+NAME = 'reactnet-tiny_1xb128_fashion-mnist'
 DATA = Path(__file__).resolve().parents[2] / 'data' / 'fashion_mnist'
 CLASSES = ('T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal',
            'Shirt', 'Sneaker', 'Bag', 'Ankle boot')

@@ -1,5 +1,5 @@
 # Its real-valued counterpart, trained for as many epochs as both stages.
-_base_ = './reactnet-tiny-stage1_1xb128-8e_fashion-mnist.py'
+_base_ = './reactnet-tiny-stage1_1xb128_fashion-mnist.py'
 
 model = dict(backbone=dict(activation_binarizer='real'))
 optim_wrapper = dict(paramwise_cfg=dict(decay_shifts=True))
