@@ -171,7 +171,10 @@ def test_references(name):
 
 @pytest.mark.parametrize('name', STAGE_2)
 def test_what_stage_2_changes(name):
-    """Nothing but the binarizer, the weight decay and the start."""
+    """Nothing but the binarizer, the weight decay and the start, and of the
+    network that comes with the package the length.
+    """
+    longer = {'train_cfg.max_epochs', 'param_scheduler.end'}
     second = flatten(load(name).to_dict())
     first = flatten(load(stage_before(name)).to_dict())
     none = object()
@@ -182,7 +185,7 @@ def test_what_stage_2_changes(name):
     } == {
         'model.backbone.weight_binarizer',
         'optim_wrapper.optimizer.weight_decay', 'start_from.config'
-    }
+    } | (longer if 'reactnet-tiny' in name else set())
 
 
 @pytest.mark.parametrize('name', RECIPES)
@@ -411,6 +414,9 @@ def test_small_configs_learn(name, tiny_data, tmp_path):
         losses = [row['loss'] for row in rows if 'loss' in row]
         assert len(losses) == 80
         first, last = sum(losses[:8]), sum(losses[-8:])
-        assert last < 0.8 * first, run.name
+        # A teacher that learned from smoothed labels leaves more to the loss:
+        # its entropy.
+        share = 0.9 if 'reactnet-tiny' in run.name else 0.8
+        assert last < share * first, run.name
         top1 = [row['accuracy/top1'] for row in rows if 'accuracy/top1' in row]
         assert top1[-1] > 30  # of ten classes
