@@ -105,7 +105,7 @@ def test_end_to_end(tmp_path, monkeypatch):
     monkeypatch.setattr(training, 'PROCESSES', 1)
     path = tmp_path / 'training.json'
     assert training.main([
-        '--rounds', '1', '--size', '32', '--batch', '1', '--threads', '1',
+        '--rounds', '1', '--size', '32', '--batch', '2', '--threads', '1',
         '--json',
         str(path)
     ]) is None

@@ -164,7 +164,8 @@ def test_wrong_images_are_refused(image):
 def test_documented_option(tmp_path):
     """The options in docs/training.md give a recipe's images, nearly."""
     page = (ROOT / 'docs/training.md').read_text('utf-8')
-    options = re.findall(r'(train_dataloader\.\S+=\S+)', page)
+    section = re.search(r'^## Data$.*?^## ', page, re.DOTALL | re.MULTILINE)[0]
+    options = re.findall(r'(train_dataloader\.\S+=\S+)', section)
     assert len(options) == 2
     name = ROOT / 'configs/reactnet/reactnet-a_8xb32_in1k.py'
     cfgs = Config.fromfile(name), Config.fromfile(name)
