@@ -1,8 +1,11 @@
 """The packed networks that come with the package."""
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from statistics import mean, stdev
 
 import numpy as np
 import pytest
@@ -13,7 +16,8 @@ from mmreact.datasets.fashion_mnist import prepare_fashion_mnist, read_idx
 from mmreact.packed import PackedModel, native
 
 NAME = 'reactnet-tiny_1xb128_fashion-mnist'
-DATA = Path(__file__).resolve().parents[2] / 'data' / 'fashion_mnist'
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / 'data' / 'fashion_mnist'
 CLASSES = ('T-shirt/top', 'Trouser', 'Pullover', 'Dress', 'Coat', 'Sandal',
            'Shirt', 'Sneaker', 'Bag', 'Ankle boot')
 
@@ -29,6 +33,24 @@ def images():
 def test_size():
     file = zoo.info(NAME).packed
     assert Path(file.path).stat().st_size == file.bytes <= 150_000
+
+
+@pytest.mark.parametrize('row,log', [
+    ('stage 2, packed', 'reactnet-tiny'),
+    ('real-valued counterpart', 'reactnet-tiny-real'),
+])
+def test_readme_has_what_the_logs_end_with(row, log):
+    """Three seeds by the last epoch, their mean and standard deviation."""
+    page = (ROOT / 'configs/reactnet/README.md').read_text('utf-8')
+    cells = re.search(rf'^\| {row} \|(.*)\|$', page, re.MULTILINE)[1]
+    printed = re.findall(r'\d+\.\d+', cells)
+    last = []
+    for seed in range(3):
+        path = ROOT / f'docs/training_logs/{log}_seed{seed}.json'
+        lines = path.read_text('utf-8').splitlines()
+        last.append(json.loads(lines[-1])['accuracy/top1'])
+    expected = [*last, mean(last), stdev(last)]
+    assert printed == [f'{value:.2f}' for value in expected]
 
 
 def test_command_without_network(tmp_path):
