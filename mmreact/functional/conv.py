@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.autograd.graph import get_gradient_edge
 from torch.nn.modules.utils import _pair
 
 from .activations import find_node, signs_of
@@ -73,22 +74,35 @@ class _BinaryConv2d(torch.autograd.Function):
         # Under autocast, grad has the convolution's dtype.
         x = x.to(grad.dtype) if ctx.rsign is None else signs_of(
             ctx.rsign, grad.dtype)
+        dtype, bias_dtype = ctx.dtypes
+        has_bias = bias_dtype is not None
+        stride, padding, dilation, groups = ctx.window
+
+        def gradients(weight, *which):
+            return torch.ops.aten.convolution_backward(
+                grad, x, weight, [len(weight)] if has_bias else None,
+                _pair(stride), _pair(padding), _pair(dilation), False, [0, 0],
+                groups, which)
+
         with torch.enable_grad():
             latent = weight.detach().requires_grad_()
             used = ctx.binarize(latent)
-        stride, padding, dilation, groups = ctx.window
-        dtype, bias_dtype = ctx.dtypes
-        x_grad, used_grad, bias_grad = torch.ops.aten.convolution_backward(
-            grad, x,
-            used.detach().to(grad.dtype),
-            None if bias_dtype is None else [len(weight)], _pair(stride),
-            _pair(padding), _pair(dilation), False, [0, 0], groups,
-            ctx.needs_input_grad[:2] + (bias_dtype is not None, ))
-        weight_grad = None
+        # The weights of the last blocks are larger than their maps. So the
+        # input's gradient comes first, and what only it needs goes: that of
+        # the weights needs their shape, and where binarization comes from.
+        edge, used_dtype = get_gradient_edge(used), used.dtype
+        x_grad = weight_grad = None
+        if ctx.needs_input_grad[0]:
+            x_grad = gradients(used.detach().to(grad.dtype), True, False,
+                               False)[0].to(dtype)
+        del used
+        _, used_grad, bias_grad = gradients(
+            weight.to(grad.dtype), False, ctx.needs_input_grad[1], has_bias)
+        del x
         if used_grad is not None:
-            weight_grad, = torch.autograd.grad(used, latent,
-                                               used_grad.to(used.dtype))
-        return (None if x_grad is None else x_grad.to(dtype), weight_grad,
+            weight_grad, = torch.autograd.grad(edge, latent,
+                                               used_grad.to(used_dtype))
+        return (x_grad, weight_grad,
                 None if bias_grad is None else bias_grad.to(bias_dtype), None,
                 None)
 
