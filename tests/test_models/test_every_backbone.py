@@ -109,6 +109,44 @@ def test_forward_and_backward(name, options, channels, sizes):
     assert len(widths) == 1
 
 
+def step(net, x):
+    """Output, gradients and buffers of one pass, and bytes kept for it."""
+    kept = {}
+
+    def pack(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        out = net(x)[-1]
+    parameters = {p.data_ptr() for p in net.parameters()}
+    size = sum(t.untyped_storage().nbytes() for at, t in kept.items()
+               if at not in parameters)
+    del kept
+    torch.manual_seed(1)
+    (out * torch.randn_like(out)).sum().backward()
+    found = dict(out=out, **dict(net.named_buffers()))
+    found.update(
+        (f'gradient of {k}', p.grad) for k, p in net.named_parameters())
+    return found, size
+
+
+@pytest.mark.parametrize('with_cp', [True, [0], [-1]])
+@pytest.mark.parametrize('name,options,channels,sizes', CASES)
+def test_with_cp(name, options, channels, sizes, with_cp):
+    """The same output, gradients and statistics, and less that is kept."""
+    if name == 'BinarizedBackbone':
+        pytest.skip('with_cp is an option of the network in it.')
+    x = torch.randn(2, channels, *sizes[0])
+    (expected, plain), (found, less) = (
+        step(build(name, **options, **extra), x)
+        for extra in ({}, dict(with_cp=with_cp)))
+    assert expected.keys() == found.keys()
+    for key, value in expected.items():
+        assert torch.equal(value, found[key]), key
+    assert less < plain
+
+
 @pytest.mark.parametrize('name,options,channels,sizes', CASES)
 def test_eval_does_not_mix_images(name, options, channels, sizes):
     """In eval mode an image's features do not depend on its neighbours.

@@ -98,7 +98,7 @@ class BinaryResNet(StagedBackbone):
         out_indices, frozen_stages, norm_eval: See
             :meth:`StagedBackbone.finish`.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
-        **kwargs: ``init_cfg``.
+        **kwargs: ``init_cfg`` and ``with_cp``, see :class:`StagedBackbone`.
 
     Raises:
         ValueError: For an unknown depth, activation, binarizer, estimator,

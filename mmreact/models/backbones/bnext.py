@@ -164,7 +164,7 @@ class BNext(StagedBackbone):
             :meth:`StagedBackbone.finish`; a stage ends where the next block
             has stride 2.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
-        **kwargs: ``init_cfg``.
+        **kwargs: ``init_cfg`` and ``with_cp``, see :class:`StagedBackbone`.
 
     Raises:
         ValueError: For an unknown arch, binarizer or estimator, widths that

@@ -130,7 +130,7 @@ class BNNChain(StagedBackbone):
             :meth:`StagedBackbone.finish`. The stem is the first layer, a
             stage ends with a max pooling, the last one is the linear layers.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
-        **kwargs: ``init_cfg``.
+        **kwargs: ``init_cfg`` and ``with_cp``, see :class:`StagedBackbone`.
 
     Shape:
         ``(N, in_channels, input_size, input_size)`` -> a tuple of
@@ -259,7 +259,7 @@ class BNNResNet(StagedBackbone):
         out_indices, frozen_stages, norm_eval: See
             :meth:`StagedBackbone.finish`.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
-        **kwargs: ``init_cfg``.
+        **kwargs: ``init_cfg`` and ``with_cp``, see :class:`StagedBackbone`.
 
     Shape:
         ``(N, in_channels, H, W)`` -> a tuple of ``(N, C_i, H_i, W_i)``.

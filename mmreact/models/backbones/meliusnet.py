@@ -106,7 +106,7 @@ class MeliusNet(StagedBackbone):
         out_indices, frozen_stages, norm_eval: See
             :meth:`StagedBackbone.finish`.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
-        **kwargs: ``init_cfg``.
+        **kwargs: ``init_cfg`` and ``with_cp``, see :class:`StagedBackbone`.
 
     Raises:
         ValueError: For an unknown arch, binarizer or estimator, an arch whose

@@ -25,7 +25,7 @@ class MobileNetV1(StagedBackbone):
             :meth:`StagedBackbone.finish`; a stage ends where the next block
             has stride 2.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
-        **kwargs: ``init_cfg``.
+        **kwargs: ``init_cfg`` and ``with_cp``, see :class:`StagedBackbone`.
 
     Raises:
         ValueError: If the widen factor leaves a width that is not a positive

@@ -165,8 +165,7 @@ class ReActNet(StagedBackbone):
         norm_eval (bool): Keep normalisation layers in eval mode while
             training. Defaults to False.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
-        **kwargs: ``init_cfg``; defaults to Kaiming for convolutions and 1
-            for normalisation weights.
+        **kwargs: ``init_cfg`` and ``with_cp``, see :class:`StagedBackbone`.
 
     Shape:
         ``(N, in_channels, H, W)`` -> a tuple of ``(N, C_i, H_i, W_i)``.

@@ -158,7 +158,7 @@ class XNORAlexNet(StagedBackbone):
             :meth:`StagedBackbone.finish`. The stem is the first layer, a
             stage ends with a max pooling, the last one is fully connected.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
-        **kwargs: ``init_cfg``.
+        **kwargs: ``init_cfg`` and ``with_cp``, see :class:`StagedBackbone`.
 
     Shape:
         ``(N, in_channels, H, W)`` -> a tuple of ``(N, C_i, H_i, W_i)`` and,
@@ -236,7 +236,7 @@ class XNORResNet(StagedBackbone):
         out_indices, frozen_stages, norm_eval: See
             :meth:`StagedBackbone.finish`.
         norm_cfg (dict): Defaults to ``dict(type='BN')``.
-        **kwargs: ``init_cfg``.
+        **kwargs: ``init_cfg`` and ``with_cp``, see :class:`StagedBackbone`.
 
     Shape:
         ``(N, in_channels, H, W)`` -> a tuple of ``(N, C_i, H_i, W_i)``.
