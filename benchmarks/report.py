@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Callable, Dict
 
-from . import data_tables, tables
+from . import data_tables, tables, training_tables
 from .harness import say
 from .plots import draw
 from .run_all import RUNS
@@ -20,7 +20,10 @@ DOCS = Path(__file__).resolve().parents[1] / 'docs'
 #: Name of a page -> functions that make its tables.
 PAGES = {
     'performance.md': tables.SECTIONS,
-    'training.md': data_tables.SECTIONS
+    'training.md': {
+        **training_tables.SECTIONS,
+        **data_tables.SECTIONS
+    },
 }
 Sections = Dict[str, Callable[[Results], str]]
 RESULTS = Path(__file__).with_name('results')

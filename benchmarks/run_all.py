@@ -23,6 +23,8 @@ RUNS = {
     'busy_1': (*SHORT, '--busy', '--threads', '1'),
     'busy_2': (*SHORT, '--busy', '--threads', '2'),
     'data': ('data', ),
+    'training': ('training', ),
+    'training_compiled': ('training', '--compiled'),
     'batch_8_1': (*SHORT, '--batch', '8', '--rounds', '10'),
     'batch_8_2': (*SHORT, '--batch', '8', '--rounds', '10', '--threads', '2'),
 }

@@ -16,15 +16,17 @@ from mmreact.packed.benchmark import statistics
 
 from .harness import (document, finish, load_average, measure, parser,
                       positive, say)
-from .training_step import CONTENDERS, Step
+from .training_step import CONTENDERS, Step, convolution_ms
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Fresh processes of each contender.
 PROCESSES = 3
 
 
-def peak_bytes(contender: str, args) -> int:
-    """Resident memory at its highest, median of fresh processes."""
+def memory(contender: str, args) -> dict:
+    """Resident memory in bytes, after the imports and at its highest; medians
+    of fresh processes.
+    """
     command = [
         sys.executable, '-m', 'benchmarks.training_step', contender, '--batch',
         str(args.batch), '--size',
@@ -37,8 +39,8 @@ def peak_bytes(contender: str, args) -> int:
             command, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f'{contender} fails: {done.stderr[-2000:]}')
-        found.append(json.loads(done.stdout)['peak_bytes'])
-    return int(median(found))
+        found.append(json.loads(done.stdout))
+    return {key: int(median(row[key] for row in found)) for key in found[0]}
 
 
 def main(argv=None):
@@ -51,24 +53,27 @@ def main(argv=None):
     args = args.parse_args(argv)
     torch.set_num_threads(args.threads)
     before = load_average()
+    names = [c for c in CONTENDERS if not (args.compiled and c == 'with_cp')]
     rows = {}
-    for name in CONTENDERS:
+    for name in names:
         say(f'memory of {name}')
         rows[name] = dict(
-            contender=name,
-            peak_bytes=peak_bytes(name, args),
-            saved_bytes=None)
+            contender=name, saved_bytes=None, **memory(name, args))
     steps = {}
-    for name in CONTENDERS:
+    for name in names:
         steps[name] = Step(name, args.batch, args.size, args.compiled)
         if not args.compiled:
             rows[name]['saved_bytes'] = steps[name].saved_bytes()
             gc.collect()
-    for kind in ('train', 'evaluate'):
+    for kind in ('train', 'evaluate', 'evaluate_one'):
         say(f'time of {kind}')
         runs = {name: getattr(step, kind) for name, step in steps.items()}
         for name, seconds in measure(runs, args.rounds).items():
             rows[name][kind] = statistics(seconds)
+        if not args.compiled:
+            for name, run in runs.items():
+                rows[name][kind]['convolution_ms'] = min(
+                    convolution_ms(run) for _ in range(3))
     finish(
         document(
             'benchmarks.training',
@@ -78,6 +83,8 @@ def main(argv=None):
             size=args.size,
             threads=args.threads,
             compiled=args.compiled,
+            parameter_bytes=sum(p.nbytes
+                                for p in steps['ours'].network.parameters()),
             results=list(rows.values())), args.json)
 
 

@@ -1,11 +1,12 @@
 """One training step of ReActNet-A, ours and the naive twin's.
 
-As a program it runs some steps in a process of its own and prints what that
-takes: ``python -m benchmarks.training_step ours --batch 8``.
+As a program it runs some steps in a process of its own and prints how much
+memory that takes: ``python -m benchmarks.training_step ours --batch 8``.
 """
 import json
 import resource
 import sys
+from typing import Callable, Optional
 
 import torch
 from torch import nn
@@ -16,15 +17,19 @@ from mmreact.models import ReActNet
 from .harness import parser, positive
 from .naive_training import naive_twin
 
-CONTENDERS = ('ours', 'naive')
+#: Name -> options of the backbone: the twin, our layers as they are, and with
+#: activation checkpoints, which ``torch.compile`` does not heed.
+CONTENDERS = dict(naive={}, ours={}, with_cp=dict(with_cp=True))
+#: What the profiler calls them on a CPU.
+CONVOLUTIONS = ('aten::mkldnn_convolution', 'aten::convolution_backward')
 
 
 class Network(nn.Module):
     """ReActNet-A with its classifier."""
 
-    def __init__(self):
+    def __init__(self, **options):
         super().__init__()
-        self.backbone = ReActNet('a')
+        self.backbone = ReActNet('a', **options)
         self.fc = nn.Linear(1024, 1000)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -35,14 +40,14 @@ class Step:
     """Forward, distributional loss, backward and Adam, on random images.
 
     Args:
-        contender (str): One of :data:`CONTENDERS`.
+        contender (str): A key of :data:`CONTENDERS`.
         batch, size (int): Number of images, their height and width.
         compiled (bool): Under ``torch.compile(fullgraph=True)``.
     """
 
     def __init__(self, contender: str, batch: int, size: int, compiled: bool):
         torch.manual_seed(0)
-        network = Network()
+        network = Network(**CONTENDERS[contender])
         if contender == 'naive':
             network = naive_twin(network)
         self.images = torch.randn(batch, 3, size, size)
@@ -61,10 +66,15 @@ class Step:
         self.loss().backward()
         self.optimizer.step()
 
-    def evaluate(self) -> torch.Tensor:
-        self.network.eval()
+    def evaluate(self, number: Optional[int] = None) -> torch.Tensor:
+        """Logits of all images, or of the first ones."""
+        if self.network.training:  # each change binarizes the weights anew
+            self.network.eval()
         with torch.no_grad():
-            return self.network(self.images)
+            return self.network(self.images[:number])
+
+    def evaluate_one(self) -> torch.Tensor:
+        return self.evaluate(1)
 
     def saved_bytes(self) -> int:
         """What forward keeps for backward; storages count once, and those of
@@ -88,6 +98,19 @@ class Step:
         return sum(storage.nbytes() for storage in kept.values())
 
 
+def convolution_ms(run: Callable) -> float:
+    """What convolutions alone take of a run in eager mode."""
+    with torch.profiler.profile() as profile:
+        run()
+    return sum(event.self_cpu_time_total for event in profile.key_averages()
+               if event.key in CONVOLUTIONS) / 1000
+
+
+def peak_bytes() -> int:
+    """Resident memory of this process at its highest."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
 def main():
     args = parser(__doc__.splitlines()[0], rounds=3)
     args.add_argument('contender', choices=CONTENDERS)
@@ -96,11 +119,11 @@ def main():
     args.add_argument('--compiled', action='store_true')
     args = args.parse_args()
     torch.set_num_threads(args.threads)
+    imports = peak_bytes()
     step = Step(args.contender, args.batch, args.size, args.compiled)
     for _ in range(args.rounds):
         step.train()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps(dict(peak_bytes=peak * 1024)))
+    print(json.dumps(dict(import_bytes=imports, peak_bytes=peak_bytes())))
 
 
 if __name__ == '__main__':

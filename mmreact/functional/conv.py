@@ -98,7 +98,6 @@ class _BinaryConv2d(torch.autograd.Function):
         del used
         _, used_grad, bias_grad = gradients(
             weight.to(grad.dtype), False, ctx.needs_input_grad[1], has_bias)
-        del x
         if used_grad is not None:
             weight_grad, = torch.autograd.grad(edge, latent,
                                                used_grad.to(used_dtype))

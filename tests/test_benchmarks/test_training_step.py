@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import training, training_step
+from benchmarks import training, training_step, training_tables
 from benchmarks.naive_training import naive_twin
 from mmreact.models import ReActNet
 from mmreact.models.backbones.reactnet import ReActBlock
@@ -95,8 +95,10 @@ def test_twins_start_and_go_alike():
         outs.append([step.evaluate()])
         step.train()
         outs[-1].append(step.evaluate())
-    for ours, twins in zip(*outs):
-        torch.testing.assert_close(ours, twins, rtol=1e-6, atol=1e-6)
+    twins, *ours = outs
+    for each in ours:
+        for expected, found in zip(twins, each):
+            torch.testing.assert_close(expected, found, rtol=1e-6, atol=1e-6)
     assert not torch.equal(*outs[0])
 
 
@@ -110,12 +112,16 @@ def test_end_to_end(tmp_path, monkeypatch):
         str(path)
     ]) is None
     found = json.loads(path.read_text())
-    ours, naive = found['results']
-    assert (ours['contender'], naive['contender']) == training.CONTENDERS
-    for row in (ours, naive):
-        assert 1e8 < row['peak_bytes'] < 4e9 and row['saved_bytes'] > 1e6
-        for kind in ('train', 'evaluate'):
+    rows = found['results']
+    assert [row['contender'] for row in rows] == ['naive', 'ours', 'with_cp']
+    for row in rows:
+        assert 1e8 < row['import_bytes'] < row['peak_bytes'] < 4e9
+    saved = [row['saved_bytes'] for row in rows]
+    assert saved[0] > saved[1] > saved[2] > 1e5
+    for row in rows:
+        for kind in ('train', 'evaluate', 'evaluate_one'):
             assert 0 < row[kind]['min_ms'] <= row[kind]['median_ms']
+            assert row[kind]['convolution_ms'] > 0
     assert found['threads'] == 1 and found['compiled'] is False
 
 
@@ -125,4 +131,28 @@ def test_a_process_that_fails_is_named(monkeypatch):
     args.batch = args.threads = 1
     args.compiled = False
     with pytest.raises(RuntimeError, match='ours fails'):
-        training.peak_bytes('ours', args)
+        training.memory('ours', args)
+
+
+def contender(name, saved, least):
+    return dict(
+        contender=name, saved_bytes=saved, train=dict(min_ms=least * 1000))
+
+
+def test_table_compares_with_the_twin():
+    """Ours by the twin's, and for a speed-up the other way round."""
+    mib = 2**20
+    doc = dict(results=[
+        contender('naive', 100 * mib, 4.),
+        contender('ours', 25 * mib, 2.),
+        contender('with_cp', 10 * mib, 3.),
+    ])
+    row = training_tables.line(doc, 'kept', 'saved_bytes', .25, False)
+    assert row == ['kept', '100', '25', '0.25', '≤ 0.25', 'yes', '10', '0.10']
+    row = training_tables.line(doc, 'time', 'train min_ms', 2.5, True)
+    assert row == [
+        'time', '4.00', '2.00', '2.00', '≥ 2.5', 'no', '3.00', '1.33'
+    ]
+    del doc['results'][2]
+    row = training_tables.line(doc, 'time', 'train min_ms', None, False)
+    assert row == ['time', '4.00', '2.00', '0.50', '', '', '–', '–']
