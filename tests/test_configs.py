@@ -430,8 +430,8 @@ def test_small_configs_learn(name, tiny_data, tmp_path):
         losses = [row['loss'] for row in rows if 'loss' in row]
         assert len(losses) == 80
         least = least_loss(run)
-        first, last = (mean(part) - least
-                       for part in (losses[:8], losses[-8:]))
+        first, last = (
+            mean(part) - least for part in (losses[:8], losses[-8:]))
         assert 0 < last < 0.8 * first, run.name
         top1 = [row['accuracy/top1'] for row in rows if 'accuracy/top1' in row]
         assert top1[-1] > 30  # of ten classes
