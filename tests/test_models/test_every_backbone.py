@@ -147,6 +147,12 @@ def test_with_cp(name, options, channels, sizes, with_cp):
     assert less < plain
 
 
+def test_with_cp_of_a_stage_that_is_not_there():
+    options, *_ = SMALL['ReActNet'][0]
+    with pytest.raises(ValueError, match='with_cp must be from -2 to 1'):
+        build('ReActNet', **options, with_cp=[2])
+
+
 @pytest.mark.parametrize('name,options,channels,sizes', CASES)
 def test_eval_does_not_mix_images(name, options, channels, sizes):
     """In eval mode an image's features do not depend on its neighbours.
