@@ -42,7 +42,10 @@ def rsign(x: Tensor,
         alpha = alpha.view(shape)
     if torch.compiler.is_compiling():
         return sign(x if alpha is None else x - alpha, estimator)
-    return _RSign.apply(x, alpha, get_estimator(estimator))
+    gradient = get_estimator(estimator)
+    if not torch.is_grad_enabled():
+        return _signs(x, alpha)
+    return _RSign.apply(x, alpha, gradient)
 
 
 def rprelu(x: Tensor, gamma: Tensor, beta: Tensor, zeta: Tensor) -> Tensor:
@@ -62,8 +65,8 @@ def rprelu(x: Tensor, gamma: Tensor, beta: Tensor, zeta: Tensor) -> Tensor:
     Returns:
         Tensor: The shape of ``x``; the dtype of ``x - gamma``.
     """
-    function = _rprelu if torch.compiler.is_compiling() else _RPReLU.apply
-    return function(x, gamma, beta, zeta)
+    plain = torch.compiler.is_compiling() or not torch.is_grad_enabled()
+    return (_rprelu if plain else _RPReLU.apply)(x, gamma, beta, zeta)
 
 
 def _rprelu(x, gamma, beta, zeta):
@@ -78,6 +81,12 @@ def _prelu(u, beta, zeta):
     return torch.ops.aten._prelu_kernel(u, beta).add_(zeta)
 
 
+def _signs(x, alpha):
+    if alpha is None:
+        return signs(x)
+    return signs(x, alpha, torch.result_type(x, alpha))
+
+
 class _RSign(torch.autograd.Function):
 
     @staticmethod
@@ -87,9 +96,7 @@ class _RSign(torch.autograd.Function):
         ctx.dtype = x.dtype
         ctx.source = find_node(x, 'rprelu')
         ctx.save_for_backward(x if ctx.source is None else None, alpha)
-        if alpha is None:
-            return signs(x)
-        return signs(x, alpha, torch.result_type(x, alpha))
+        return _signs(x, alpha)
 
     @staticmethod
     @once_differentiable

@@ -23,7 +23,7 @@ class HalvingPool(nn.AvgPool2d):
         super().__init__(2, 2, ceil_mode=True, count_include_pad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
             return super().forward(x)
         return _HalvingPool.apply(x, super().forward)
 
