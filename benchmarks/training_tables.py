@@ -28,7 +28,7 @@ def line(doc: dict, what: str, key: str, target: Optional[float],
         ratio = value and (twin / value if speed_up else value / twin)
         ratios.append(ratio)
         cells += ['–', '–'] if value is None else [
-            f'{value / unit:{form}}', f'{ratio:.2f}'
+            f'{value / unit:{form}}', f'{ratio:.3f}'
         ]
     aim = ['', '']
     if target:

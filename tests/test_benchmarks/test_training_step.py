@@ -149,11 +149,13 @@ def test_table_compares_with_the_twin():
         contender('with_cp', 10 * mib, 3.),
     ])
     row = training_tables.line(doc, 'kept', 'saved_bytes', .25, False)
-    assert row == ['kept', '100', '25', '0.25', '≤ 0.25', 'yes', '10', '0.10']
+    assert row == [
+        'kept', '100', '25', '0.250', '≤ 0.25', 'yes', '10', '0.100'
+    ]
     row = training_tables.line(doc, 'time', 'train min_ms', 2.5, True)
     assert row == [
-        'time', '4.00', '2.00', '2.00', '≥ 2.5', 'no', '3.00', '1.33'
+        'time', '4.00', '2.00', '2.000', '≥ 2.5', 'no', '3.00', '1.333'
     ]
     del doc['results'][2]
     row = training_tables.line(doc, 'time', 'train min_ms', None, False)
-    assert row == ['time', '4.00', '2.00', '0.50', '', '', '–', '–']
+    assert row == ['time', '4.00', '2.00', '0.500', '', '', '–', '–']
