@@ -13,6 +13,8 @@ from typing import Callable, Dict, List, Mapping
 
 from mmreact.packed import benchmark
 
+ROOT = Path(__file__).resolve().parents[1]
+
 PACKAGES = ('mmreact', 'numpy', 'openvino', 'nncf', 'onnx', 'onnxruntime',
             'torch', 'torchvision', 'mmcv-lite', 'opencv-python', 'pillow',
             'PyTurboJPEG')
@@ -78,6 +80,24 @@ def measure(
             seconds[name] += more
         say(f'  round {done + number} of {rounds}')
     return seconds
+
+
+def run_fresh(module: str, *args, **environment: str) -> dict:
+    """Run a module of benchmarks in a fresh process; the JSON it prints.
+
+    Raises:
+        RuntimeError: If it fails. The message has the end of its stderr.
+    """
+    done = subprocess.run(
+        [sys.executable, '-m', f'benchmarks.{module}', *map(str, args)],
+        cwd=ROOT,
+        env=dict(os.environ, **environment),
+        capture_output=True,
+        text=True)
+    if done.returncode:
+        raise RuntimeError(f'benchmarks.{module} {shlex.join(map(str, args))} '
+                           f'fails: {done.stderr[-2000:]}')
+    return json.loads(done.stdout)
 
 
 @contextmanager

@@ -3,39 +3,21 @@
 Loading, the first call, later calls, and resident memory. Each process is
 started anew and imports what it needs: for packed files no torch.
 """
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
 from .harness import (add_skip_missing, document, finish, load_average,
-                      missing, parser, say)
+                      missing, parser, run_fresh, say)
 
-ROOT = Path(__file__).resolve().parents[1]
 PACKED = 'ReActNet-A', 'ReAct-ResNet-18'
 RIVAL = 'MobileNetV1 1.0'
 
 
 def start(loader: str, path, size: int) -> dict:
     """Run :mod:`.fresh_process` on one thread."""
-    command = [
-        sys.executable, '-m', 'benchmarks.fresh_process', loader,
-        str(path),
-        str(size)
-    ]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=dict(os.environ, OMP_NUM_THREADS='1'),
-        capture_output=True,
-        text=True)
-    if done.returncode:
-        raise RuntimeError(f'A process that runs {path} with {loader} fails: '
-                           f'{done.stderr[-2000:]}')
-    return json.loads(done.stdout)
+    return run_fresh('fresh_process', loader, path, size, OMP_NUM_THREADS='1')
 
 
 def write_packed(folder: Path, size: int):

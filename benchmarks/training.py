@@ -4,10 +4,7 @@ What is kept for backward, the time of a step and of an evaluation are measured
 in one process, peak memory in fresh ones that make the same steps.
 """
 import gc
-import json
-import subprocess
 import sys
-from pathlib import Path
 from statistics import median
 
 import torch
@@ -15,10 +12,9 @@ import torch
 from mmreact.packed.benchmark import statistics
 
 from .harness import (document, finish, load_average, measure, parser,
-                      positive, say)
+                      positive, run_fresh, say)
 from .training_step import CONTENDERS, Step, convolution_ms
 
-ROOT = Path(__file__).resolve().parents[1]
 #: Fresh processes of each contender.
 PROCESSES = 3
 
@@ -27,19 +23,14 @@ def memory(contender: str, args) -> dict:
     """Resident memory in bytes, after the imports and at its highest; medians
     of fresh processes.
     """
-    command = [
-        sys.executable, '-m', 'benchmarks.training_step', contender, '--batch',
-        str(args.batch), '--size',
-        str(args.size), '--threads',
-        str(args.threads), *(['--compiled'] if args.compiled else [])
+    options = [
+        '--batch', args.batch, '--size', args.size, '--threads', args.threads,
+        *(['--compiled'] if args.compiled else [])
     ]
-    found = []
-    for _ in range(PROCESSES):
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f'{contender} fails: {done.stderr[-2000:]}')
-        found.append(json.loads(done.stdout))
+    found = [
+        run_fresh('training_step', contender, *options)
+        for _ in range(PROCESSES)
+    ]
     return {key: int(median(row[key] for row in found)) for key in found[0]}
 
 
@@ -63,8 +54,9 @@ def main(argv=None):
         name: Step(name, args.batch, args.size, args.compiled)
         for name in names
     }
-    # Who evaluates has not trained in the same process, which leaves malloc
-    # with free memory: fresh pages are most of the twin's time.
+    # Evaluation is first, as in a process that does nothing else: training
+    # leaves free memory to malloc, and to take fresh pages is most of what
+    # the twin's weights cost (docs/training.md).
     for kind in ('evaluate_one', 'evaluate', 'train'):
         say(f'time of {kind}')
         runs = {name: getattr(step, kind) for name, step in steps.items()}

@@ -4,9 +4,7 @@ As a program it runs some steps in a process of its own and prints how much
 memory that takes: ``python -m benchmarks.training_step ours --batch 8``.
 """
 import json
-import re
 import sys
-from pathlib import Path
 from typing import Callable, Optional
 
 import torch
@@ -15,6 +13,7 @@ from torch import nn
 from mmreact.functional import distributional_loss
 from mmreact.models import ReActNet
 
+from .fresh_process import memory
 from .harness import parser, positive
 from .naive_training import naive_twin
 
@@ -108,12 +107,8 @@ def convolution_ms(run: Callable) -> float:
 
 
 def peak_bytes() -> int:
-    """Resident memory of this process at its highest (Linux).
-
-    getrusage would begin with that of the process which started this one.
-    """
-    status = Path('/proc/self/status').read_text('ascii')
-    return int(re.search(r'VmHWM:\s+(\d+) kB', status)[1]) * 1024
+    """Resident memory of this process at its highest."""
+    return round(memory('VmHWM') * 1e6)
 
 
 def main():

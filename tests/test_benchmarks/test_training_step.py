@@ -131,31 +131,28 @@ def test_a_process_that_fails_is_named(monkeypatch):
     args = training.parser('', 1).parse_args(['--size', '32'])
     args.batch = args.threads = 1
     args.compiled = False
-    with pytest.raises(RuntimeError, match='ours fails'):
+    with pytest.raises(RuntimeError, match='training_step ours .*fails'):
         training.memory('ours', args)
 
 
-def contender(name, saved, least):
+def results(**contenders):
+    """Of ``saved_bytes`` and the minimum and median of a step."""
     return dict(
-        contender=name, saved_bytes=saved, train=dict(min_ms=least * 1000))
+        training=dict(results=[
+            dict(
+                contender=name,
+                saved_bytes=saved,
+                train=dict(min_ms=least, median_ms=median))
+            for name, (saved, least, median) in contenders.items()
+        ]))
 
 
-def test_table_compares_with_the_twin():
+def test_ratios():
     """Ours by the twin's, and for a speed-up the other way round."""
-    mib = 2**20
-    doc = dict(results=[
-        contender('naive', 100 * mib, 4.),
-        contender('ours', 25 * mib, 2.),
-        contender('with_cp', 10 * mib, 3.),
-    ])
-    row = training_tables.line(doc, 'kept', 'saved_bytes', .25, False)
-    assert row == [
-        'kept', '100', '25', '0.250', '≤ 0.25', 'yes', '10', '0.100'
-    ]
-    row = training_tables.line(doc, 'time', 'train min_ms', 2.5, True)
-    assert row == [
-        'time', '4.00', '2.00', '2.000', '≥ 2.5', 'no', '3.00', '1.333'
-    ]
-    del doc['results'][2]
-    row = training_tables.line(doc, 'time', 'train min_ms', None, False)
-    assert row == ['time', '4.00', '2.00', '0.500', '', '', '–', '–']
+    found = results(naive=(100, 4., 9.), ours=(25, 2., 3.))
+    by_twin = training_tables.by_twin
+    assert by_twin('training', 'saved_bytes')(found) == (.25, .25)
+    assert by_twin('training', 'train')(found) == (1 / 2, 1 / 3)
+    assert by_twin('training', 'train', speed_up=True)(found) == (2., 3.)
+    with pytest.raises(KeyError):
+        by_twin('training', 'train')(results(ours=(25, 2., 3.)))
