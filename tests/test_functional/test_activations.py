@@ -206,20 +206,21 @@ def test_channels_last():
     assert found[1][0].is_contiguous(memory_format=torch.channels_last)
 
 
-def test_autocast():
+@pytest.mark.parametrize('half', [torch.bfloat16, torch.float16])
+def test_autocast(half):
     """Only the convolution computes in 16 bits, where signs are exact."""
     x = image(dtype=torch.float32)
     p = parameters(torch.float32)
-    with torch.autocast('cpu', torch.bfloat16):
+    with torch.autocast('cpu', half):
         y = rprelu(x, p['gamma'], p['beta'], p['zeta'])
         s = rsign(y, p['alpha'])
         out = binary_conv2d(s, p['w'], padding=1)
     assert (y.dtype, s.dtype, out.dtype) == (torch.float32, torch.float32,
-                                             torch.bfloat16)
+                                             half)
     assert torch.equal(y, rprelu(x, p['gamma'], p['beta'], p['zeta']))
     expected = plain_conv(s.detach(), p['w'])
     torch.testing.assert_close(out.float(), expected, rtol=0.02, atol=0.02)
-    upstream = random(*out.shape, seed=9).bfloat16()
+    upstream = random(*out.shape, seed=9).to(half)
     wanted = [x, *(p[k] for k in ('gamma', 'beta', 'zeta', 'alpha', 'w'))]
     found = torch.autograd.grad(out, wanted, upstream)
     full = binary_conv2d(
