@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from .. import __version__
 from . import container, ops
-from .onnx_operations import BUILDERS, is_for_one_size
+from .onnx_operations import BUILDERS
+from .onnx_operations.pooling import is_for_one_size
 from .ops import ProgramError, kind_of
 from .program import INPUT, Program
 

@@ -15,7 +15,8 @@ from openvino import opset14 as opset
 
 from . import ops
 from .bits import unpack
-from .openvino_operations import BUILDERS, affine_node, column, windows
+from .openvino_operations import BUILDERS
+from .openvino_operations.nodes import affine_node, column, windows
 from .ops import ProgramError, kind_of
 from .program import INPUT, Program
 

@@ -299,8 +299,8 @@ def test_names_in_the_file():
     assert list(OPERATIONS) == [
         'conv2d', 'linear', 'binary_conv2d', 'binary_linear', 'sign', 'affine',
         'rprelu', 'clamp', 'sigmoid', 'tanh', 'abs', 'add', 'multiply',
-        'scale', 'concat', 'slice', 'avg_pool2d', 'max_pool2d',
-        'adaptive_avg_pool2d', 'channel_mean', 'flatten'
+        'scale', 'concat', 'slice', 'flatten', 'avg_pool2d', 'max_pool2d',
+        'adaptive_avg_pool2d', 'channel_mean'
     ]
 
 

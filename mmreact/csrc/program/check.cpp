@@ -1,4 +1,4 @@
-// Checks and shapes of operations, as in mmreact/packed/ops.py.
+// Checks and shapes of operations, as in mmreact/packed/ops.
 #include <algorithm>
 #include <initializer_list>
 

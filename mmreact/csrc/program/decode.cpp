@@ -13,7 +13,7 @@ namespace mmreact {
 
 namespace {
 
-// As in ops.py.
+// As in packed/ops.
 constexpr int64_t kMaxSize = 1 << 24;
 constexpr int64_t kMaxPadding = 1 << 12;
 constexpr int64_t kMaxVersion = 1;

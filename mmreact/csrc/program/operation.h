@@ -1,4 +1,4 @@
-// A packed program: the operations of mmreact/packed/ops.py, whose docstrings
+// A packed program: the operations of mmreact/packed/ops, whose docstrings
 // are the contracts, with all their constants in memory.
 #pragma once
 
@@ -72,7 +72,7 @@ struct Operation {
   std::string name;
   std::vector<int> inputs;  // indices of operations
 
-  // In the order of the dataclass in ops.py: weight and bias; weight, scale
+  // In the order of the dataclass in packed/ops: weight and bias; weight, scale
   // and shift; threshold and flip; scale and shift; gamma, beta and zeta;
   // factor.
   std::array<Array, 3> arrays;

@@ -1,0 +1,32 @@
+"""The operations of a packed program: each docstring is a contract.
+
+A value is **real** (float32) or **sign** (+1 and -1, stored as bits). Images
+are ``(N, C, H, W)``, vectors ``(N, C)``; channels are dimension 1 of both. A
+row of constants per channel is a float32 array ``(C, )``.
+
+Rounding: a real result is the exact value of the formula for its float32
+inputs, up to the error of summing and multiplying in float32; NaNs and
+infinities among the inputs are not covered. A sign is exact: it depends on its
+float32 input by the comparison that is written here, and nothing else.
+
+A new operation is a class in a file here and a function in the files of the
+same name in ``reference_operations``, ``onnx_operations`` and
+``openvino_operations``, next to its C++ in ``csrc``.
+"""
+from .convolutions import BinaryConv2d, BinaryLinear, Conv2d, Linear
+from .elementwise import (Abs, Add, Affine, Clamp, Multiply, RPReLU, Scale,
+                          Sigmoid, Sign, Tanh)
+from .layout import Concat, Flatten, Slice
+from .operation import (FLOAT_MAX, MAX_NUMBERS, MAX_PADDING, MAX_SIZE,
+                        OPERATIONS, Operation, Pair, ProgramError, Value,
+                        kind_of, operation, tensor, words)
+from .pooling import AdaptiveAvgPool2d, AvgPool2d, ChannelMean, MaxPool2d
+
+__all__ = [
+    'FLOAT_MAX', 'MAX_NUMBERS', 'MAX_PADDING', 'MAX_SIZE', 'OPERATIONS', 'Abs',
+    'AdaptiveAvgPool2d', 'Add', 'Affine', 'AvgPool2d', 'BinaryConv2d',
+    'BinaryLinear', 'ChannelMean', 'Clamp', 'Concat', 'Conv2d', 'Flatten',
+    'Linear', 'MaxPool2d', 'Multiply', 'Operation', 'Pair', 'ProgramError',
+    'RPReLU', 'Scale', 'Sigmoid', 'Sign', 'Slice', 'Tanh', 'Value', 'kind_of',
+    'operation', 'tensor', 'words'
+]

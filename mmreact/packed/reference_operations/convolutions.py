@@ -1,0 +1,59 @@
+"""Convolutions and linear layers, tap by tap."""
+import numpy as np
+
+from .. import ops
+from ..bits import unpack
+from .table import column, implements
+
+
+def accumulate(x: np.ndarray, weight: np.ndarray, stride, padding, dilation,
+               groups) -> np.ndarray:
+    """A convolution, tap by tap, in float64 (exact for signs).
+
+    Args:
+        x (ndarray): ``(N, Cin, H, W)``.
+        weight (ndarray): ``(Cout, Cin / groups, kh, kw)``.
+    """
+    (ph, pw), (sh, sw), (dh, dw) = padding, stride, dilation
+    x = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (ph, ph), (pw, pw)))
+    kh, kw = weight.shape[2:]
+    height = (x.shape[2] - dh * (kh - 1) - 1) // sh + 1
+    width = (x.shape[3] - dw * (kw - 1) - 1) // sw + 1
+    cin, cout = x.shape[1] // groups, len(weight) // groups
+    y = np.zeros((len(x), len(weight), height, width))
+    for g in range(groups):
+        outputs = slice(g * cout, (g + 1) * cout)
+        for a, b in np.ndindex(kh, kw):
+            tap = x[:, g * cin:(g + 1) * cin, a * dh:, b * dw:]
+            tap = tap[:, :, :sh * height:sh, :sw * width:sw]
+            y[:, outputs] += np.einsum(
+                'oc,nchw->nohw',
+                weight[outputs, :, a, b].astype(np.float64),
+                tap,
+                optimize=True)
+    return y
+
+
+@implements(ops.Conv2d)
+def conv2d(op, x):
+    y = accumulate(x, op.weight, op.stride, op.padding, op.dilation, op.groups)
+    return y + column(op.bias, y)
+
+
+@implements(ops.Linear)
+def linear(op, x):
+    return x.astype(np.float64) @ op.weight.T.astype(np.float64) + op.bias
+
+
+@implements(ops.BinaryConv2d)
+def binary_conv2d(op, x):
+    signs = unpack(op.weight, op.in_channels // op.groups)
+    y = accumulate(x, signs.transpose(0, 3, 1, 2), op.stride, op.padding,
+                   op.dilation, op.groups)
+    return y * column(op.scale, y) + column(op.shift, y)
+
+
+@implements(ops.BinaryLinear)
+def binary_linear(op, x):
+    y = x.astype(np.float64) @ unpack(op.weight, op.in_channels).T
+    return y * op.scale.astype(np.float64) + op.shift
