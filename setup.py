@@ -50,7 +50,7 @@ native = Extension(
     language='c++',
     extra_compile_args=[
         '-std=c++17', '-O3', '-ffp-contract=off', '-fvisibility=hidden',
-        '-pthread', '-Wall', '-Wextra', '-g0'
+        '-pthread', '-Wall', '-Wextra', '-Werror=switch', '-g0'
     ],
     extra_link_args=['-pthread'],
     py_limited_api=True,

@@ -133,10 +133,18 @@ class _Maker:
         return ops.Affine(name, (self.pick(), ), self.f32(c), self.f32(c))
 
     def unary(self, name):
-        cls = self.rng.choice([ops.Sigmoid, ops.Tanh, ops.Abs])
+        source = (self.pick('real'), )
         if self.rng.random() < 0.5:
-            return ops.Clamp(name, (self.pick('real'), ), -0.5, 1.5)
-        return cls(name, (self.pick('real'), ))
+            return ops.Clamp(name, source, -0.5, 1.5)
+        cls = self.rng.choice([
+            ops.Sigmoid, ops.Tanh, ops.Abs, ops.Hardsigmoid, ops.Hardswish,
+            ops.SiLU, ops.GELU, ops.ELU, ops.Softplus
+        ])
+        if cls is ops.GELU:
+            return cls(name, source, bool(self.rng.integers(2)))
+        if cls is ops.ELU:
+            return cls(name, source, float(self.rng.normal()))
+        return cls(name, source)
 
     def binary(self, name):
         """With an operand of the same shape, or one that is repeated."""

@@ -365,6 +365,29 @@ def test_faults_are_avoided(build):
     expect_equal(program, x, [op.name for op in program.operations])
 
 
+@pytest.mark.parametrize('between', [None, ops.Clamp, ops.Sigmoid])
+@pytest.mark.parametrize('channels', [1, 16])
+@pytest.mark.parametrize('cls,attributes', [
+    (ops.Hardswish, {}),
+    (ops.SiLU, {}),
+    (ops.GELU, {}),
+    (ops.GELU, dict(approximate=True)),
+    (ops.ELU, dict(alpha=-0.5)),
+])
+def test_functions_that_fall_after_a_max_pool(cls, attributes, channels,
+                                              between):
+    """OpenVINO joins them with the convolution before the pooling."""
+    draft = Draft(np.random.default_rng(0), 16, (6, 6))
+    y = max_pooled(draft, channels)
+    y = draft.add(between, y) if between else y
+    program = draft.finish(draft.add(cls, y, **attributes))
+    expect_equal_layers(program, normal(2, 16, 6, 6))
+    x = normal(2, 16, 6, 6)
+    expected, = ReferenceBackend(program).run(x, [program.output]).values()
+    result, = OpenVINOBackend(program, 1).run(x, [program.output]).values()
+    np.testing.assert_allclose(result, expected, 1e-5, 1e-5)
+
+
 # The backend
 
 

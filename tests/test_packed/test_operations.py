@@ -134,9 +134,10 @@ def clamp(low, high):
     return op, [x], torch.from_numpy(x).clamp(low, high)
 
 
-def elementwise(cls, function):
+def elementwise(cls, function, **attributes):
     x = np.concatenate([real(2, 3, 4, 4), 40 * real(2, 3, 4, 4, seed=2)])
-    return cls('op', ('x', )), [x], function(double(x))
+    x[0, 0, 0] = -3, 3, 0, -0.
+    return cls('op', ('x', ), **attributes), [x], function(double(x))
 
 
 def two(cls, function, a, b):
@@ -239,6 +240,18 @@ CASES = [
     partial(elementwise, ops.Sigmoid, torch.sigmoid),
     partial(elementwise, ops.Tanh, torch.tanh),
     partial(elementwise, ops.Abs, torch.abs),
+    partial(elementwise, ops.Hardsigmoid, F.hardsigmoid),
+    partial(elementwise, ops.Hardswish, F.hardswish),
+    partial(elementwise, ops.SiLU, F.silu),
+    partial(elementwise, ops.GELU, F.gelu),
+    partial(
+        elementwise,
+        ops.GELU,
+        partial(F.gelu, approximate='tanh'),
+        approximate=True),
+    *(partial(elementwise, ops.ELU, partial(F.elu, alpha=a), alpha=a)
+      for a in (1., 0.25, -2., 0.)),
+    partial(elementwise, ops.Softplus, lambda x: F.softplus(x, 1, 100)),
     *(partial(two, ops.Add, torch.add, a, b) for a, b in BROADCASTS),
     *(partial(two, ops.Multiply, torch.mul, a, b) for a, b in BROADCASTS),
     *(partial(scale, IMAGE, factor, make)
@@ -296,12 +309,13 @@ def test_every_operation_is_tested():
 
 def test_names_in_the_file():
     """They are part of the format and cannot change."""
-    assert list(OPERATIONS) == [
+    assert set(OPERATIONS) == {
         'conv2d', 'linear', 'binary_conv2d', 'binary_linear', 'sign', 'affine',
         'rprelu', 'clamp', 'sigmoid', 'tanh', 'abs', 'add', 'multiply',
         'scale', 'concat', 'slice', 'flatten', 'avg_pool2d', 'max_pool2d',
-        'adaptive_avg_pool2d', 'channel_mean'
-    ]
+        'adaptive_avg_pool2d', 'channel_mean', 'hardsigmoid', 'hardswish',
+        'silu', 'gelu', 'elu', 'softplus'
+    }
 
 
 def f32(*shape, fill=1.):
@@ -395,6 +409,9 @@ BAD_FIELDS = [
     (ops.Sign, dict(flip=np.zeros(4, bool)), 'flip must be uint8'),
     (ops.Affine, dict(shift=f32(3)), 'as many'),
     (ops.RPReLU, dict(zeta=f32(3)), 'as many'),
+    (ops.GELU, dict(approximate='tanh'), "approximate is 'tanh'"),
+    (ops.ELU, dict(alpha=float('nan')), 'alpha is nan'),
+    (ops.ELU, dict(alpha=1e39), 'alpha is 1e+39'),
     (ops.Scale, dict(factor=f32(4)), 'factor must be float32 with 3'),
 ]
 
@@ -469,7 +486,8 @@ def test_every_operation_is_refused_once():
     """Guards the tables above, but for what takes every real input."""
     seen = {cls for cls, *_ in BAD_FIELDS + BAD_INPUTS}
     assert set(OPERATIONS.values()) - seen == {
-        ops.Sigmoid, ops.Tanh, ops.Flatten
+        ops.Sigmoid, ops.Tanh, ops.Hardsigmoid, ops.Hardswish, ops.SiLU,
+        ops.Softplus, ops.Flatten
     }
 
 

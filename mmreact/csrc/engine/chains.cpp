@@ -80,9 +80,39 @@ class Fuser {
       case Kind::kRegroup:
       case Kind::kBroadcast:
         return false;
-      default:
+      case Kind::kConv2d:
+      case Kind::kLinear:
+      case Kind::kBinaryConv2d:
+      case Kind::kBinaryLinear:
+      case Kind::kAvgPool2d:
+      case Kind::kMaxPool2d:
+      case Kind::kAdaptiveAvgPool2d:
+      case Kind::kUnpack:
+      // They are read, and what they do comes behind that.
+      case Kind::kSign:
+      case Kind::kAffine:
+      case Kind::kRPReLU:
+      case Kind::kClamp:
+      case Kind::kSigmoid:
+      case Kind::kTanh:
+      case Kind::kAbs:
+      case Kind::kHardsigmoid:
+      case Kind::kHardswish:
+      case Kind::kSiLU:
+      case Kind::kGELU:
+      case Kind::kELU:
+      case Kind::kSoftplus:
+      case Kind::kAdd:
+      case Kind::kMultiply:
         return true;
+      // They have no tasks.
+      case Kind::kScale:
+      case Kind::kConcat:
+      case Kind::kSlice:
+      case Kind::kConstant:
+        return false;
     }
+    return false;
   }
 
   // The input that is read, the other one being an operand: one of the

@@ -1,5 +1,7 @@
 #include "epilogues.h"
 
+#include <stdexcept>
+
 namespace mmreact {
 
 namespace {
@@ -24,6 +26,59 @@ void set_rows(PostOp& post, const Rows& rows, int64_t channel) {
   post.c = rows.c.empty() ? nullptr : rows.c.data() + channel;
 }
 
+// What a kernel does for an elementwise node of one input.
+Post post_kind(const PlanParts& parts, const Node& n) {
+  switch (n.kind) {
+    case Kind::kAffine:
+      return Post::kAffine;
+    case Kind::kRPReLU:
+      return parts.prepared[n.op].beta_is_small ? Post::kRPReLULargest
+                                                : Post::kRPReLU;
+    case Kind::kClamp:
+      return Post::kClamp;
+    case Kind::kSigmoid:
+      return Post::kSigmoid;
+    case Kind::kTanh:
+      return Post::kTanh;
+    case Kind::kAbs:
+      return Post::kAbs;
+    case Kind::kHardsigmoid:
+      return Post::kHardsigmoid;
+    case Kind::kHardswish:
+      return Post::kHardswish;
+    case Kind::kSiLU:
+      return Post::kSiLU;
+    case Kind::kGELU:
+      return parts.operation(n).approximate ? Post::kGELUTanh : Post::kGELU;
+    case Kind::kELU:
+      return Post::kELU;
+    case Kind::kSoftplus:
+      return Post::kSoftplus;
+    case Kind::kInput:
+    case Kind::kConv2d:
+    case Kind::kLinear:
+    case Kind::kBinaryConv2d:
+    case Kind::kBinaryLinear:
+    case Kind::kSign:
+    case Kind::kAdd:
+    case Kind::kMultiply:
+    case Kind::kScale:
+    case Kind::kConcat:
+    case Kind::kSlice:
+    case Kind::kFlatten:
+    case Kind::kAvgPool2d:
+    case Kind::kMaxPool2d:
+    case Kind::kAdaptiveAvgPool2d:
+    case Kind::kChannelMean:
+    case Kind::kUnpack:
+    case Kind::kRegroup:
+    case Kind::kBroadcast:
+    case Kind::kConstant:
+      break;
+  }
+  throw std::logic_error("a node is not elementwise");
+}
+
 PostOp post_op(PlanParts& parts, int index, int before) {
   const Node& n = parts.node(index);
   PostOp post{};
@@ -43,28 +98,13 @@ PostOp post_op(PlanParts& parts, int index, int before) {
     }
     return post;
   }
-  switch (n.kind) {
-    case Kind::kAffine:
-      post.kind = Post::kAffine;
-      break;
-    case Kind::kRPReLU:
-      post.kind = parts.prepared[n.op].beta_is_small ? Post::kRPReLULargest
-                                                     : Post::kRPReLU;
-      break;
-    case Kind::kClamp:
-      post.kind = Post::kClamp;
-      post.low = static_cast<float>(parts.operation(n).low);
-      post.high = static_cast<float>(parts.operation(n).high);
-      break;
-    case Kind::kAbs:
-      post.kind = Post::kAbs;
-      break;
-    case Kind::kSigmoid:
-      post.kind = Post::kSigmoid;
-      break;
-    default:
-      post.kind = Post::kTanh;
+  post.kind = post_kind(parts, n);
+  if (n.kind == Kind::kClamp) {
+    post.low = static_cast<float>(parts.operation(n).low);
+    post.high = static_cast<float>(parts.operation(n).high);
   }
+  if (n.kind == Kind::kELU)
+    post.alpha = static_cast<float>(parts.operation(n).alpha);
   if (n.kind == Kind::kAffine || n.kind == Kind::kRPReLU)
     set_rows(post, parts.prepared[n.op].rows, n.channel);
   return post;

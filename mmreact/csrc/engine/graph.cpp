@@ -212,12 +212,36 @@ bool is_elementwise(Kind kind) {
     case Kind::kSigmoid:
     case Kind::kTanh:
     case Kind::kAbs:
+    case Kind::kHardsigmoid:
+    case Kind::kHardswish:
+    case Kind::kSiLU:
+    case Kind::kGELU:
+    case Kind::kELU:
+    case Kind::kSoftplus:
     case Kind::kAdd:
     case Kind::kMultiply:
       return true;
-    default:
+    case Kind::kInput:
+    case Kind::kConv2d:
+    case Kind::kLinear:
+    case Kind::kBinaryConv2d:
+    case Kind::kBinaryLinear:
+    case Kind::kSign:
+    case Kind::kScale:
+    case Kind::kConcat:
+    case Kind::kSlice:
+    case Kind::kFlatten:
+    case Kind::kAvgPool2d:
+    case Kind::kMaxPool2d:
+    case Kind::kAdaptiveAvgPool2d:
+    case Kind::kChannelMean:
+    case Kind::kUnpack:
+    case Kind::kRegroup:
+    case Kind::kBroadcast:
+    case Kind::kConstant:
       return false;
   }
+  return false;
 }
 
 bool is_operand(const Value& value, const Value& result) {

@@ -190,7 +190,31 @@ std::vector<Prepared> prepare(Program& program, const Kernel& kernel) {
             std::all_of(op.arrays[1].real.begin(), op.arrays[1].real.end(),
                         [](float beta) { return beta <= 1; });
         break;
-      default:
+      case Kind::kInput:
+      case Kind::kClamp:
+      case Kind::kSigmoid:
+      case Kind::kTanh:
+      case Kind::kAbs:
+      case Kind::kHardsigmoid:
+      case Kind::kHardswish:
+      case Kind::kSiLU:
+      case Kind::kGELU:
+      case Kind::kELU:
+      case Kind::kSoftplus:
+      case Kind::kAdd:
+      case Kind::kMultiply:
+      case Kind::kScale:
+      case Kind::kConcat:
+      case Kind::kSlice:
+      case Kind::kFlatten:
+      case Kind::kAvgPool2d:
+      case Kind::kMaxPool2d:
+      case Kind::kAdaptiveAvgPool2d:
+      case Kind::kChannelMean:
+      case Kind::kUnpack:
+      case Kind::kRegroup:
+      case Kind::kBroadcast:
+      case Kind::kConstant:
         continue;
     }
     for (Array& array : op.arrays) {

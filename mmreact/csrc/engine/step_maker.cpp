@@ -1,6 +1,7 @@
 #include "step_maker.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "epilogues.h"
 #include "moves.h"
@@ -66,10 +67,36 @@ class StepMaker {
       case Kind::kMaxPool2d:
       case Kind::kAdaptiveAvgPool2d:
         return pool_step(task);
-      default:
+      case Kind::kConv2d:
+      case Kind::kLinear:
+      case Kind::kBinaryConv2d:
+      case Kind::kBinaryLinear:
         return parts_.input_value(producer).sign ? binary_step(task)
                                                  : real_step(task);
+      // They load, or have no tasks.
+      case Kind::kSign:
+      case Kind::kAffine:
+      case Kind::kRPReLU:
+      case Kind::kClamp:
+      case Kind::kSigmoid:
+      case Kind::kTanh:
+      case Kind::kAbs:
+      case Kind::kHardsigmoid:
+      case Kind::kHardswish:
+      case Kind::kSiLU:
+      case Kind::kGELU:
+      case Kind::kELU:
+      case Kind::kSoftplus:
+      case Kind::kAdd:
+      case Kind::kMultiply:
+      case Kind::kScale:
+      case Kind::kConcat:
+      case Kind::kSlice:
+      case Kind::kUnpack:
+      case Kind::kConstant:
+        break;
     }
+    throw std::logic_error("no step makes this kind of node");
   }
 
  private:

@@ -1,6 +1,10 @@
 // What is done with a tile while it is in registers: the operations behind its
 // producer, and storing. Part of tile.h.
 
+inline VF hardsigmoid(VF x) {
+  return smaller(larger(x + splat(3), splat(0)), splat(6)) / splat(6);
+}
+
 // Applies an operation to a tile in registers. What is rare goes through
 // memory, in a function of its own, so that the rest stays in registers.
 
@@ -75,12 +79,25 @@ inline __attribute__((always_inline)) void apply(const PostOp& op,
       });
       break;
     }
-    default: {
+    case Post::kHardsigmoid:
+      each<P>([&](int p, int j) { v[p][j] = hardsigmoid(v[p][j]); });
+      break;
+    case Post::kHardswish:
+      each<P>([&](int p, int j) { v[p][j] *= hardsigmoid(v[p][j]); });
+      break;
+    case Post::kAbs:
+    case Post::kSigmoid:
+    case Post::kTanh:
+    case Post::kSiLU:
+    case Post::kGELU:
+    case Post::kGELUTanh:
+    case Post::kELU:
+    case Post::kSoftplus: {
       float values[P][kBlock];
       each<P>([&](int p, int j) {
         store_block<true>(values[p], j, kBlock, v[p][j]);
       });
-      apply_rare(op.kind, values[0], P * kBlock);
+      apply_rare(op, values[0], P * kBlock);
       each<P>([&](int p, int j) { v[p][j] = load(values[p] + j * kLanes); });
     }
   }

@@ -41,9 +41,17 @@ enum class Post : int32_t {
   kRPReLU,         // u = v - a; (u > 0 ? u : b u) + c
   kRPReLULargest,  // the same for b <= 1: max(u, b u) + c
   kClamp,          // min(max(v, low), high)
+  kHardsigmoid,    // min(max(v + 3, 0), 6) / 6
+  kHardswish,      // v times that
+  // Rare ones: see apply_rare.
   kAbs,
   kSigmoid,
   kTanh,
+  kSiLU,
+  kGELU,
+  kGELUTanh,
+  kELU,
+  kSoftplus,
 };
 
 // The constants a, b, c have one number for each output channel and are
@@ -52,7 +60,8 @@ struct PostOp {
   Post kind;
   Operand operand;
   const float *a, *b, *c;
-  float low, high;
+  float low, high;  // of kClamp
+  float alpha;      // of kELU
 };
 
 struct Epilogue {
@@ -183,7 +192,8 @@ extern const int kKernelCount;
 // Null if there is none of this name.
 const Kernel* find_kernel(const char* name);
 
-// The functions that are not worth vector code, for all kernels alike.
-void apply_rare(Post kind, float* values, int count);
+// The functions without vector code, for all kernels alike: made in double,
+// and rounded once.
+void apply_rare(const PostOp& op, float* values, int count);
 
 }  // namespace mmreact

@@ -24,20 +24,54 @@ const Kernel* const kKernels[] = {
 };
 const int kKernelCount = sizeof kKernels / sizeof *kKernels;
 
+namespace {
+
+double rare(const PostOp& op, double x) {
+  switch (op.kind) {
+    case Post::kAbs:
+      return std::fabs(x);
+    case Post::kSigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Post::kTanh:
+      return std::tanh(x);
+    case Post::kSiLU:
+      return x / (1 + std::exp(-x));
+    case Post::kGELU:
+      return x / 2 * std::erfc(x * -std::sqrt(0.5));
+    case Post::kGELUTanh: {
+      constexpr double kTwoByPi = 0.63661977236758134308;
+      return x / (1 + std::exp(-2 * std::sqrt(kTwoByPi) *
+                               (x + 0.044715 * x * x * x)));
+    }
+    case Post::kELU:
+      return x > 0 ? x : op.alpha * std::expm1(x);
+    case Post::kSoftplus:
+      return std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x)));
+    case Post::kAdd:
+    case Post::kAddPooled:
+    case Post::kMultiply:
+    case Post::kAffine:
+    case Post::kRPReLU:
+    case Post::kRPReLULargest:
+    case Post::kClamp:
+    case Post::kHardsigmoid:
+    case Post::kHardswish:
+      break;
+  }
+  __builtin_unreachable();  // the kernels have vector code for the others
+}
+
+}  // namespace
+
 const Kernel* find_kernel(const char* name) {
   for (int i = 0; i < kKernelCount; ++i)
     if (std::strcmp(kKernels[i]->name, name) == 0) return kKernels[i];
   return nullptr;
 }
 
-void apply_rare(Post kind, float* values, int count) {
-  for (int i = 0; i < count; ++i) {
-    const double x = values[i];
-    values[i] =
-        static_cast<float>(kind == Post::kAbs    ? std::fabs(x)
-                           : kind == Post::kTanh ? std::tanh(x)
-                                                 : 1 / (1 + std::exp(-x)));
-  }
+void apply_rare(const PostOp& op, float* values, int count) {
+  for (int i = 0; i < count; ++i)
+    values[i] = static_cast<float>(rare(op, values[i]));
 }
 
 }  // namespace mmreact

@@ -114,11 +114,36 @@ bool takes_signs(Kind kind) {
     case Kind::kSigmoid:
     case Kind::kTanh:
     case Kind::kAbs:
+    case Kind::kHardsigmoid:
+    case Kind::kHardswish:
+    case Kind::kSiLU:
+    case Kind::kGELU:
+    case Kind::kELU:
+    case Kind::kSoftplus:
     case Kind::kMaxPool2d:
       return false;
-    default:
+    case Kind::kInput:
+    case Kind::kConv2d:
+    case Kind::kLinear:
+    case Kind::kBinaryConv2d:
+    case Kind::kBinaryLinear:
+    case Kind::kAffine:
+    case Kind::kAdd:
+    case Kind::kMultiply:
+    case Kind::kScale:
+    case Kind::kConcat:
+    case Kind::kSlice:
+    case Kind::kFlatten:
+    case Kind::kAvgPool2d:
+    case Kind::kAdaptiveAvgPool2d:
+    case Kind::kChannelMean:
+    case Kind::kUnpack:
+    case Kind::kRegroup:
+    case Kind::kBroadcast:
+    case Kind::kConstant:
       return true;
   }
+  return true;
 }
 
 Value infer_unchecked(const Operation& op, const std::vector<Value>& in) {
@@ -186,9 +211,24 @@ Value infer_unchecked(const Operation& op, const std::vector<Value>& in) {
       return y;
     case Kind::kFlatten:
       return {x.sign, false, x.n, x.c * x.pixels(), 1, 1};
-    default:
+    case Kind::kInput:
+    case Kind::kClamp:
+    case Kind::kSigmoid:
+    case Kind::kTanh:
+    case Kind::kAbs:
+    case Kind::kHardsigmoid:
+    case Kind::kHardswish:
+    case Kind::kSiLU:
+    case Kind::kGELU:
+    case Kind::kELU:
+    case Kind::kSoftplus:
+    case Kind::kUnpack:
+    case Kind::kRegroup:
+    case Kind::kBroadcast:
+    case Kind::kConstant:
       return y;
   }
+  return y;
 }
 
 }  // namespace
@@ -234,7 +274,30 @@ void check(const Operation& op) {
     case Kind::kClamp:
       require(op, op.low <= op.high, "has low > high");
       break;
-    default:
+    case Kind::kInput:
+    case Kind::kSigmoid:
+    case Kind::kTanh:
+    case Kind::kAbs:
+    case Kind::kHardsigmoid:
+    case Kind::kHardswish:
+    case Kind::kSiLU:
+    case Kind::kGELU:
+    case Kind::kELU:
+    case Kind::kSoftplus:
+    case Kind::kAdd:
+    case Kind::kMultiply:
+    case Kind::kScale:
+    case Kind::kConcat:
+    case Kind::kSlice:
+    case Kind::kFlatten:
+    case Kind::kAvgPool2d:
+    case Kind::kMaxPool2d:
+    case Kind::kAdaptiveAvgPool2d:
+    case Kind::kChannelMean:
+    case Kind::kUnpack:
+    case Kind::kRegroup:
+    case Kind::kBroadcast:
+    case Kind::kConstant:
       break;
   }
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <set>
+#include <variant>
 
 #include "../file/error.h"
 #include "../file/json.h"
@@ -24,65 +25,89 @@ struct TensorField {
   size_t ndim;
 };
 
-// Attribute types: P a pair, I an integer, B a boolean, F a number.
+// An attribute's type in the file is that of the member it is kept in.
+struct AttributeField {
+  const char* name;
+  std::variant<Pair Operation::*, int64_t Operation::*, bool Operation::*,
+               double Operation::*>
+      member;
+};
+
 struct Schema {
   Kind kind;
   const char* name;
   std::vector<TensorField> tensors;
-  std::vector<std::pair<const char*, char>> attributes;
+  std::vector<AttributeField> attributes;
 };
 
 const std::vector<Schema>& schemas() {
   const auto real = [](const char* name, size_t ndim = 1) {
     return TensorField{name, Dtype::kF32, ndim};
   };
-  const std::vector<std::pair<const char*, char>> window = {
-      {"stride", 'P'}, {"padding", 'P'}, {"dilation", 'P'}, {"groups", 'I'}};
-  auto binary = window;
-  binary.emplace_back("in_channels", 'I');
+  const AttributeField stride{"stride", &Operation::stride},
+      padding{"padding", &Operation::padding},
+      dilation{"dilation", &Operation::dilation},
+      kernel{"kernel", &Operation::kernel},
+      groups{"groups", &Operation::groups},
+      in_channels{"in_channels", &Operation::in_channels},
+      ceil_mode{"ceil_mode", &Operation::ceil_mode};
   static const std::vector<Schema> table = {
-      {Kind::kConv2d, "conv2d", {real("weight", 4), real("bias")}, window},
+      {Kind::kConv2d,
+       "conv2d",
+       {real("weight", 4), real("bias")},
+       {stride, padding, dilation, groups}},
       {Kind::kLinear, "linear", {real("weight", 2), real("bias")}, {}},
       {Kind::kBinaryConv2d,
        "binary_conv2d",
        {{"weight", Dtype::kU64, 4}, real("scale"), real("shift")},
-       binary},
+       {stride, padding, dilation, groups, in_channels}},
       {Kind::kBinaryLinear,
        "binary_linear",
        {{"weight", Dtype::kU64, 2}, real("scale"), real("shift")},
-       {{"in_channels", 'I'}}},
+       {in_channels}},
       {Kind::kSign, "sign", {real("threshold"), {"flip", Dtype::kU8, 1}}, {}},
       {Kind::kAffine, "affine", {real("scale"), real("shift")}, {}},
       {Kind::kRPReLU,
        "rprelu",
        {real("gamma"), real("beta"), real("zeta")},
        {}},
-      {Kind::kClamp, "clamp", {}, {{"low", 'F'}, {"high", 'F'}}},
+      {Kind::kClamp,
+       "clamp",
+       {},
+       {{"low", &Operation::low}, {"high", &Operation::high}}},
       {Kind::kSigmoid, "sigmoid", {}, {}},
       {Kind::kTanh, "tanh", {}, {}},
       {Kind::kAbs, "abs", {}, {}},
+      {Kind::kHardsigmoid, "hardsigmoid", {}, {}},
+      {Kind::kHardswish, "hardswish", {}, {}},
+      {Kind::kSiLU, "silu", {}, {}},
+      {Kind::kGELU, "gelu", {}, {{"approximate", &Operation::approximate}}},
+      {Kind::kELU, "elu", {}, {{"alpha", &Operation::alpha}}},
+      {Kind::kSoftplus, "softplus", {}, {}},
       {Kind::kAdd, "add", {}, {}},
       {Kind::kMultiply, "multiply", {}, {}},
       {Kind::kScale, "scale", {real("factor", 3)}, {}},
       {Kind::kConcat, "concat", {}, {}},
-      {Kind::kSlice, "slice", {}, {{"start", 'I'}, {"stop", 'I'}}},
+      {Kind::kSlice,
+       "slice",
+       {},
+       {{"start", &Operation::start}, {"stop", &Operation::stop}}},
       {Kind::kAvgPool2d,
        "avg_pool2d",
        {},
-       {{"kernel", 'P'},
-        {"stride", 'P'},
-        {"padding", 'P'},
-        {"ceil_mode", 'B'},
-        {"count_include_pad", 'B'}}},
+       {kernel,
+        stride,
+        padding,
+        ceil_mode,
+        {"count_include_pad", &Operation::count_include_pad}}},
       {Kind::kMaxPool2d,
        "max_pool2d",
        {},
-       {{"kernel", 'P'},
-        {"stride", 'P'},
-        {"padding", 'P'},
-        {"dilation", 'P'},
-        {"ceil_mode", 'B'}}},
-      {Kind::kAdaptiveAvgPool2d, "adaptive_avg_pool2d", {}, {{"size", 'P'}}},
+       {kernel, stride, padding, dilation, ceil_mode}},
+      {Kind::kAdaptiveAvgPool2d,
+       "adaptive_avg_pool2d",
+       {},
+       {{"size", &Operation::size}}},
       {Kind::kChannelMean, "channel_mean", {}, {}},
       {Kind::kFlatten, "flatten", {}, {}}};
   return table;
@@ -142,36 +167,43 @@ Array read_array(const RawTensor& raw, const TensorField& field, bool half,
   return array;
 }
 
-void read_attribute(Operation& op, const std::string& name, char type,
+bool is_positive(const std::string& name) {
+  return name == "stride" || name == "dilation" || name == "kernel" ||
+         name == "groups";
+}
+
+void read(Pair& pair, const std::string& name, const Json& json,
+          const std::string& what) {
+  const int64_t most = name == "padding" ? kMaxPadding : kMaxSize;
+  require(json.array(what).size() == 2, what + " is not a pair");
+  for (int i = 0; i < 2; ++i)
+    pair[i] = json.array(what)[i].integer(what, is_positive(name), most);
+}
+
+void read(int64_t& number, const std::string& name, const Json& json,
+          const std::string& what) {
+  number = json.integer(what, is_positive(name), kMaxSize);
+}
+
+void read(bool& flag, const std::string&, const Json& json,
+          const std::string& what) {
+  flag = json.boolean(what);
+}
+
+void read(double& number, const std::string&, const Json& json,
+          const std::string& what) {
+  number = json.number(what);
+  require(std::abs(number) <= static_cast<double>(HUGE_VALF) &&
+              std::isfinite(static_cast<float>(number)),
+          what + " is too large");
+}
+
+void read_attribute(Operation& op, const AttributeField& field,
                     const Json& json) {
-  const std::string what = name + " of '" + op.name + "'";
-  if (type == 'P') {
-    const int64_t most = name == "padding" ? kMaxPadding : kMaxSize;
-    const bool positive = name != "padding" && name != "size";
-    Pair& pair = name == "stride"     ? op.stride
-                 : name == "padding"  ? op.padding
-                 : name == "dilation" ? op.dilation
-                 : name == "kernel"   ? op.kernel
-                                      : op.size;
-    require(json.array(what).size() == 2, what + " is not a pair");
-    for (int i = 0; i < 2; ++i)
-      pair[i] = json.array(what)[i].integer(what, positive, most);
-  } else if (type == 'I') {
-    int64_t& number = name == "groups"        ? op.groups
-                      : name == "in_channels" ? op.in_channels
-                      : name == "start"       ? op.start
-                                              : op.stop;
-    number = json.integer(what, name == "groups", kMaxSize);
-  } else if (type == 'B') {
-    (name == "ceil_mode" ? op.ceil_mode : op.count_include_pad) =
-        json.boolean(what);
-  } else {
-    const double value = json.number(what);
-    require(std::abs(value) <= static_cast<double>(HUGE_VALF) &&
-                std::isfinite(static_cast<float>(value)),
-            what + " is too large");
-    (name == "low" ? op.low : op.high) = value;
-  }
+  const std::string what = std::string(field.name) + " of '" + op.name + "'";
+  std::visit(
+      [&](const auto member) { read(op.*member, field.name, json, what); },
+      field.member);
 }
 
 const std::string& printable(const std::string& text, const char* what) {
@@ -203,10 +235,10 @@ Operation decode_operation(const Json& entry, Program& program,
     op.inputs.push_back(found->second);
   }
   const Json& attributes = key(entry, "attributes", 4, "an operation");
-  for (const auto& [name, type] : schema->attributes)
-    read_attribute(
-        op, name, type,
-        key(attributes, name, schema->attributes.size(), "'" + op.name + "'"));
+  for (const AttributeField& field : schema->attributes)
+    read_attribute(op, field,
+                   key(attributes, field.name, schema->attributes.size(),
+                       "'" + op.name + "'"));
   if (schema->attributes.empty())
     require(attributes.object("attributes").empty(),
             "'" + op.name + "' has unknown attributes");

@@ -25,6 +25,12 @@ enum class Kind {
   kSigmoid,
   kTanh,
   kAbs,
+  kHardsigmoid,
+  kHardswish,
+  kSiLU,
+  kGELU,
+  kELU,
+  kSoftplus,
   kAdd,
   kMultiply,
   kScale,
@@ -72,15 +78,15 @@ struct Operation {
   std::string name;
   std::vector<int> inputs;  // indices of operations
 
-  // In the order of the dataclass in packed/ops: weight and bias; weight, scale
-  // and shift; threshold and flip; scale and shift; gamma, beta and zeta;
-  // factor.
+  // In the order of the dataclass in packed/ops: weight and bias; weight,
+  // scale and shift; threshold and flip; scale and shift; gamma, beta and
+  // zeta; factor.
   std::array<Array, 3> arrays;
 
   Pair stride{1, 1}, padding{0, 0}, dilation{1, 1}, kernel{1, 1}, size{1, 1};
   int64_t groups = 1, in_channels = 0, start = 0, stop = 0;
-  bool ceil_mode = false, count_include_pad = true;
-  double low = 0, high = 0;
+  bool ceil_mode = false, count_include_pad = true, approximate = false;
+  double low = 0, high = 0, alpha = 0;
 };
 
 struct Program {

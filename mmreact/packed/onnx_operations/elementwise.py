@@ -24,32 +24,6 @@ def affine(op, graph, x):
     return affine_nodes(graph, x, op.scale, op.shift, graph.rank(op.name))
 
 
-@builds(ops.RPReLU)
-def rprelu(op, graph, x):
-    rank = graph.rank(op.name)
-    x = affine_nodes(graph, x, None, -op.gamma, rank)
-    x = graph.add('PRelu', x, column(op.beta, rank))
-    return affine_nodes(graph, x, None, op.zeta, rank)
-
-
-@builds(ops.Clamp)
-def clamp(op, graph, x):
-    low, high = np.float32(op.low), np.float32(op.high)
-    if (low, high) == (0, np.float32(ops.FLOAT_MAX)):  # Engines are faster.
-        return graph.add('Relu', x)
-    return graph.add('Clip', x, low, high)
-
-
-@builds(ops.Sigmoid)
-def sigmoid(op, graph, x):
-    return graph.add('Sigmoid', x)
-
-
-@builds(ops.Tanh)
-def tanh(op, graph, x):
-    return graph.add('Tanh', x)
-
-
 @builds(ops.Abs)
 def absolute(op, graph, x):
     return graph.add('Abs', x)

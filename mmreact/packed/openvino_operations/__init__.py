@@ -1,5 +1,8 @@
 """How OpenVINO computes each operation, a file for each theme."""
-from . import convolutions, elementwise, layout, pooling  # noqa: F401, rows
+from . import activations, convolutions, elementwise, layout, pooling
 from .nodes import BUILDERS
 
-__all__ = ['BUILDERS']
+__all__ = [
+    'BUILDERS', 'activations', 'convolutions', 'elementwise', 'layout',
+    'pooling'
+]

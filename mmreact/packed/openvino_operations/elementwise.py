@@ -21,33 +21,6 @@ def affine(op, graph, x):
     return affine_node(x, op.scale, op.shift, graph.rank(op.name))
 
 
-@builds(ops.RPReLU)
-def rprelu(op, graph, x):
-    rank = graph.rank(op.name)
-    x, slope = affine_node(x, None, -op.gamma, rank), column(op.beta, rank)
-    if len(op.beta) > 1:
-        y = opset.prelu(x, slope)
-    else:  # OpenVINO would move it in front of a maximum pooling.
-        below = opset.multiply(opset.minimum(x, constant(0)), slope)
-        y = opset.add(opset.relu(x), below)
-    return affine_node(y, None, op.zeta, rank)
-
-
-@builds(ops.Clamp)
-def clamp(op, graph, x):
-    return opset.clamp(x, op.low, op.high)
-
-
-@builds(ops.Sigmoid)
-def sigmoid(op, graph, x):
-    return opset.sigmoid(x)
-
-
-@builds(ops.Tanh)
-def tanh(op, graph, x):
-    return opset.tanh(x)
-
-
 @builds(ops.Abs)
 def absolute(op, graph, x):
     # OpenVINO moves its own abs in front of a maximum pooling.

@@ -13,9 +13,10 @@ A new operation is a class in a file here and a function in the files of the
 same name in ``reference_operations``, ``onnx_operations`` and
 ``openvino_operations``, next to its C++ in ``csrc``.
 """
+from .activations import (ELU, GELU, Clamp, Hardsigmoid, Hardswish, RPReLU,
+                          Sigmoid, SiLU, Softplus, Tanh)
 from .convolutions import BinaryConv2d, BinaryLinear, Conv2d, Linear
-from .elementwise import (Abs, Add, Affine, Clamp, Multiply, RPReLU, Scale,
-                          Sigmoid, Sign, Tanh)
+from .elementwise import Abs, Add, Affine, Multiply, Scale, Sign
 from .layout import Concat, Flatten, Slice
 from .operation import (FLOAT_MAX, MAX_NUMBERS, MAX_PADDING, MAX_SIZE,
                         OPERATIONS, Operation, Pair, ProgramError, Value,
@@ -25,8 +26,9 @@ from .pooling import AdaptiveAvgPool2d, AvgPool2d, ChannelMean, MaxPool2d
 __all__ = [
     'FLOAT_MAX', 'MAX_NUMBERS', 'MAX_PADDING', 'MAX_SIZE', 'OPERATIONS', 'Abs',
     'AdaptiveAvgPool2d', 'Add', 'Affine', 'AvgPool2d', 'BinaryConv2d',
-    'BinaryLinear', 'ChannelMean', 'Clamp', 'Concat', 'Conv2d', 'Flatten',
-    'Linear', 'MaxPool2d', 'Multiply', 'Operation', 'Pair', 'ProgramError',
-    'RPReLU', 'Scale', 'Sigmoid', 'Sign', 'Slice', 'Tanh', 'Value', 'kind_of',
+    'BinaryLinear', 'ChannelMean', 'Clamp', 'Concat', 'Conv2d', 'ELU',
+    'Flatten', 'GELU', 'Hardsigmoid', 'Hardswish', 'Linear', 'MaxPool2d',
+    'Multiply', 'Operation', 'Pair', 'ProgramError', 'RPReLU', 'Scale', 'SiLU',
+    'Sigmoid', 'Sign', 'Slice', 'Softplus', 'Tanh', 'Value', 'kind_of',
     'operation', 'tensor', 'words'
 ]

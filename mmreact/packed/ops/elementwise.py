@@ -3,7 +3,7 @@ from typing import Tuple
 
 import numpy as np
 
-from .operation import FLOAT_MAX, Operation, Value, operation, tensor
+from .operation import Operation, Value, operation, tensor
 
 
 @operation
@@ -47,50 +47,6 @@ class Affine(Operation):
     def _infer(self, x):
         self.require_channels(x, len(self.scale))
         return Value('real', x.shape)
-
-
-@operation
-class RPReLU(Operation):
-    """``y = x - gamma + zeta if x > gamma else beta (x - gamma) + zeta``,
-    all per channel (ReActNet, ECCV 2020). PReLU has gamma = zeta = 0.
-    """
-    gamma: np.ndarray = tensor()
-    beta: np.ndarray = tensor()
-    zeta: np.ndarray = tensor()
-
-    def check(self):
-        super().check()
-        self.require(self.gamma.shape == self.beta.shape == self.zeta.shape,
-                     'needs as many gammas, betas and zetas')
-
-    def _infer(self, x):
-        self.require_channels(x, len(self.gamma))
-        return x
-
-
-@operation
-class Clamp(Operation):
-    """``y = min(max(x, low), high)``: ReLU, ReLU6, hardtanh.
-
-    Both are rounded to float32; of the largest magnitude, 3.4028235e38, they
-    are no bounds.
-    """
-    low: float = 0.0
-    high: float = FLOAT_MAX
-
-    def check(self):
-        super().check()
-        self.require(self.low <= self.high, 'has low > high')
-
-
-@operation
-class Sigmoid(Operation):
-    """``y = 1 / (1 + exp(-x))``."""
-
-
-@operation
-class Tanh(Operation):
-    """``y = tanh(x)``."""
 
 
 @operation

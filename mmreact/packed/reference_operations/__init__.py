@@ -1,5 +1,8 @@
 """The contracts of :mod:`..ops` in plain numpy, a file for each theme."""
-from . import convolutions, elementwise, layout, pooling  # noqa: F401, rows
+from . import activations, convolutions, elementwise, layout, pooling
 from .table import FUNCTIONS
 
-__all__ = ['FUNCTIONS']
+__all__ = [
+    'FUNCTIONS', 'activations', 'convolutions', 'elementwise', 'layout',
+    'pooling'
+]

@@ -20,28 +20,6 @@ def affine(op, x):
     return x * column(op.scale, x) + column(op.shift, x)
 
 
-@implements(ops.RPReLU)
-def rprelu(op, x):
-    gamma, beta, zeta = (column(v, x) for v in (op.gamma, op.beta, op.zeta))
-    shifted = x - gamma
-    return np.where(shifted > 0, shifted, beta * shifted) + zeta
-
-
-@implements(ops.Clamp)
-def clamp(op, x):
-    return np.clip(x, np.float32(op.low), np.float32(op.high))
-
-
-@implements(ops.Sigmoid)
-def sigmoid(op, x):
-    return np.exp(-np.logaddexp(0, -x.astype(np.float64)))
-
-
-@implements(ops.Tanh)
-def tanh(op, x):
-    return np.tanh(x.astype(np.float64))
-
-
 @implements(ops.Abs)
 def absolute(op, x):
     return np.abs(x)
