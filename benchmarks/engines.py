@@ -1,6 +1,6 @@
 """What runs a network: a table of functions."""
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Optional
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from mmreact.packed.program import INPUT
 
 from . import int8
 from .models import Network
+from .saturation import weight_bits
 
 
 @dataclass
@@ -20,9 +21,11 @@ class Engine:
         run (Callable): From ``(N, C, H, W)`` float32 to its output.
         layers (dict[str, int]): How its layers are run -> number of them,
             where that was looked at.
+        weight_bits (int, optional): Of a network that was quantised.
     """
     run: Run
     layers: Dict[str, int] = field(default_factory=dict)
+    weight_bits: Optional[int] = None
 
 
 def native(network: Network, shape, threads, kernel=None) -> Engine:
@@ -60,34 +63,41 @@ def compile_openvino(model, shape, threads):
 
 
 def openvino_nncf(network: Network, shape, threads) -> Engine:
-    model = int8.quantise_nncf(network)
-    engine = compile_openvino(model, shape, threads)
-    return Engine(lambda x: engine(x)[0], int8.check_openvino(engine.engine))
+    bits = weight_bits('openvino')
+    return int8_openvino(
+        int8.quantise_nncf(network, bits), shape, threads, bits)
 
 
 def openvino_qdq(network: Network, shape, threads) -> Engine:
     from mmreact.packed.openvino import shared_core
-    model = shared_core().read_model(int8.quantise_qdq(network))
+    bits = weight_bits('openvino')
+    model = shared_core().read_model(int8.quantise_qdq(network, bits))
+    return int8_openvino(model, shape, threads, bits)
+
+
+def int8_openvino(model, shape, threads, bits) -> Engine:
     engine = compile_openvino(model, shape, threads)
-    return Engine(lambda x: engine(x)[0], int8.check_openvino(engine.engine))
+    layers = int8.check_openvino(engine.engine)
+    return Engine(lambda x: engine(x)[0], layers, bits)
 
 
 def onnxruntime_qdq(network: Network, shape, threads) -> Engine:
     import onnxruntime
-    data = int8.quantise_qdq(network)
+    bits = weight_bits('onnxruntime')
+    data = int8.quantise_qdq(network, bits)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(data, options,
                                            ['CPUExecutionProvider'])
     return Engine(lambda x: session.run(None, {INPUT: x})[0],
-                  int8.check_onnxruntime(data))
+                  int8.check_onnxruntime(data), bits)
 
 
 def torch_run(model, threads) -> Engine:
     import torch
-    torch.set_num_threads(threads)
 
     def run(x: np.ndarray) -> np.ndarray:
+        torch.set_num_threads(threads)  # of the process
         with torch.inference_mode():
             return model(torch.from_numpy(x)).numpy()
 
@@ -105,7 +115,7 @@ def torch_constant(network: Network, shape, threads) -> Engine:
 def torch_compiled(network: Network, shape, threads) -> Engine:
     import torch
     import torch._inductor.config
-    torch.set_num_threads(threads)
+
     # A pool of compilers would take memory from what is measured.
     torch._inductor.config.compile_threads = 1
     return torch_run(torch.compile(network.constant_model), threads)

@@ -1,7 +1,9 @@
 """8-bit rivals, and the proof that they run in 8 bits.
 
 Weights are quantised per output channel and symmetric, activations per tensor,
-from a few images at random: what is timed does not depend on the images.
+from a few images at random: what is timed does not depend on the images. Where
+sums of 8-bit products saturate (see :mod:`.saturation`), weights have 7 bits
+in the same bytes.
 """
 from collections import Counter
 from functools import lru_cache
@@ -26,11 +28,15 @@ class FellBackError(RuntimeError):
 
 
 @lru_cache(maxsize=None)
-def quantise_qdq(network: Network) -> bytes:
+def quantise_qdq(network: Network, weight_bits: int) -> bytes:
     """An ONNX model with QuantizeLinear and DequantizeLinear.
 
     Activations are unsigned: VNNI multiplies uint8 by int8, and ONNX Runtime
     left convolutions real where both were signed.
+
+    Args:
+        network (Network): What to quantise.
+        weight_bits (int): 8 or 7, see :func:`.saturation.weight_bits`.
     """
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -58,13 +64,19 @@ def quantise_qdq(network: Network) -> bytes:
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
+            reduce_range=weight_bits == 7,
             extra_options=dict(WeightSymmetric=True))
         return quantised.read_bytes()
 
 
-def quantise_nncf(network: Network):
-    """OpenVINO's model, by its own quantiser."""
+def quantise_nncf(network: Network, weight_bits: int):
+    """OpenVINO's model, by its own quantiser.
+
+    With 8 bits it still gives 7 to the first layer, its default.
+    """
     import nncf
+    from nncf.quantization.advanced_parameters import (
+        AdvancedQuantizationParameters, OverflowFix)
     from openvino.passes import ConstantFolding, Manager
 
     from mmreact.packed.openvino import shared_core
@@ -78,7 +90,12 @@ def quantise_nncf(network: Network):
     manager.run_passes(model)
     images = network.images(CALIBRATION_IMAGES, seed=2)
     dataset = nncf.Dataset([image[None] for image in images])
-    return nncf.quantize(model, dataset, subset_size=CALIBRATION_IMAGES)
+    fix = OverflowFix.ENABLE if weight_bits == 7 else OverflowFix.FIRST_LAYER
+    return nncf.quantize(
+        model,
+        dataset,
+        subset_size=CALIBRATION_IMAGES,
+        advanced_parameters=AdvancedQuantizationParameters(overflow_fix=fix))
 
 
 def check_onnxruntime(data: bytes) -> Dict[str, int]:

@@ -89,6 +89,11 @@ class Network:
         rng = np.random.default_rng(seed)
         return rng.normal(size=(number, *self.shape)).astype(np.float32)
 
+    def run(self, x: np.ndarray) -> np.ndarray:
+        """What PyTorch computes, in real numbers."""
+        with torch.inference_mode():
+            return self.model(torch.from_numpy(x)).numpy()
+
     def facts(self) -> dict:
         """What it costs, counted, and its published accuracy."""
         report = count_ops(self.model, self.shape)

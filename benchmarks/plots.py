@@ -60,7 +60,7 @@ def bars(results: Results) -> Figure:
         range(len(rows)), [
             f'{row["network"]} '
             f'({doc["networks"][row["network"]]["top1"]:.1f} %) · '
-            f'{label(row["engine"])}' for row in rows
+            f'{label(row)}' for row in rows
         ],
         fontsize=9)
     axes.invert_yaxis()

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from . import tables
 from .harness import (add_skip_missing, document, finish, load_average,
                       missing, parser, run_fresh, say)
 
@@ -38,9 +39,10 @@ def write_qdq(folder: Path, size: int):
     """The rival in ONNX Runtime."""
     from .int8 import quantise_qdq
     from .models import Network
-    path = folder / 'qdq.onnx'
-    path.write_bytes(quantise_qdq(Network(RIVAL, (3, size, size))))
-    yield f'{RIVAL}, int8', 'onnxruntime', path
+    from .saturation import weight_bits
+    path, bits = folder / 'qdq.onnx', weight_bits('onnxruntime')
+    path.write_bytes(quantise_qdq(Network(RIVAL, (3, size, size)), bits))
+    yield rival(bits), 'onnxruntime', path
 
 
 def write_nncf(folder: Path, size: int):
@@ -49,9 +51,15 @@ def write_nncf(folder: Path, size: int):
 
     from .int8 import quantise_nncf
     from .models import Network
-    path = folder / 'nncf.xml'
-    openvino.save_model(quantise_nncf(Network(RIVAL, (3, size, size))), path)
-    yield f'{RIVAL}, int8', 'openvino', path
+    from .saturation import weight_bits
+    path, bits = folder / 'nncf.xml', weight_bits('openvino')
+    network = Network(RIVAL, (3, size, size))
+    openvino.save_model(quantise_nncf(network, bits), path)
+    yield rival(bits), 'openvino', path
+
+
+def rival(weight_bits: int) -> str:
+    return f'{RIVAL}, {tables.int8_label(weight_bits)}'
 
 
 def file_bytes(path) -> int:

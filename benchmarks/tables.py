@@ -20,9 +20,15 @@ LABELS = {
 }
 
 
-def label(engine: str) -> str:
-    name, _, kernel = engine.partition(':')
-    return LABELS[name] + (f', {kernel} forced' if kernel else '')
+def label(row: dict) -> str:
+    """Of the engine of a row, with what is special about how it ran."""
+    name, _, kernel = row['engine'].partition(':')
+    text = LABELS[name].replace('int8', int8_label(row['weight_bits']))
+    return text + (f', {kernel} forced' if kernel else '')
+
+
+def int8_label(weight_bits: int) -> str:
+    return 'int8 with 7-bit weights' if weight_bits == 7 else 'int8'
 
 
 def table(titles: Sequence[str],
@@ -93,9 +99,8 @@ def networks(results: Results) -> str:
         key = row['network'], row['engine']
         rows.append([
             row['network'],
-            label(row['engine']),
-            f'{one["networks"][row["network"]]["top1"]:.1f}', *pair(row),
-            f'{row["min_ms"] / ours["min_ms"]:.2f}',
+            label(row), f'{one["networks"][row["network"]]["top1"]:.1f}',
+            *pair(row), f'{row["min_ms"] / ours["min_ms"]:.2f}',
             *pair(find(results, 'networks_2', *key, 2)),
             str(row['calls'])
         ])
@@ -114,7 +119,7 @@ def busy(results: Results) -> str:
     rows = []
     for row in results['busy_1']['results']:
         key = row['network'], row['engine']
-        cells = [row['network'], label(row['engine'])]
+        cells = [row['network'], label(row)]
         for threads in (1, 2):
             quiet = find(results, f'networks_{threads}', *key, threads)
             loud = find(results, f'busy_{threads}', *key, threads)
@@ -130,7 +135,7 @@ def batch(results: Results) -> str:
     rows = []
     for row in results['batch_8_1']['results']:
         key = row['network'], row['engine']
-        cells = [row['network'], label(row['engine'])]
+        cells = [row['network'], label(row)]
         for threads in (1, 2):
             many = find(results, f'batch_8_{threads}', *key, threads)
             number = results[f'batch_8_{threads}']['batch']
@@ -153,7 +158,7 @@ def scaling(results: Results) -> str:
         more = find(results, 'scaling', row['network'], row['engine'], 2)
         rows.append([
             row['network'],
-            label(row['engine']), *pair(row), *pair(more),
+            label(row), *pair(row), *pair(more),
             f'{row["min_ms"] / more["min_ms"]:.2f}',
             f'{row["median_ms"] / more["median_ms"]:.2f}'
         ])
@@ -201,7 +206,7 @@ def int8(results: Results) -> str:
             macs = doc['networks'][row['network']]['flops']
             rows.append([
                 row['network'],
-                label(row['engine']),
+                label(row),
                 ', '.join(f'{n} {name}' for name, n in row['layers'].items()),
                 f'{macs / row["min_ms"] / 1e6:.0f}'
             ])

@@ -14,9 +14,9 @@ from .program import INPUT, Program
 
 Run = Callable[[np.ndarray], np.ndarray]
 
-#: What 1-bit kernels use, of the flags in /proc/cpuinfo.
-CPU_FLAGS = ('avx2', 'avx512f', 'avx512bw', 'avx512_vnni', 'avx512_bitalg',
-             'avx512_vpopcntdq', 'asimd', 'sve')
+#: What 1-bit and 8-bit kernels use, of the flags in /proc/cpuinfo.
+CPU_FLAGS = ('avx2', 'avx_vnni', 'avx512f', 'avx512bw', 'avx512_vnni',
+             'avx512_bitalg', 'avx512_vpopcntdq', 'asimd', 'sve')
 PACKAGES = ('mmreact', 'numpy', 'openvino', 'onnxruntime')
 #: A contender is called for so many seconds before the next one.
 TURN = 0.05

@@ -158,7 +158,8 @@ def test_processes(small, tmp_path, monkeypatch):
             ] == ['nothing', 'native', 'native', 'onnxruntime']
     assert [s['contender'] for s in found['skipped']] == ['write_nncf']
     assert not any(row['torch'] for row in found['results'])
-    _, whole, half, _ = found['results']
+    _, whole, half, real = found['results']
+    assert real['name'] in ('real, int8', 'real, int8 with 7-bit weights')
     assert half['bytes'] < whole['bytes']
 
 

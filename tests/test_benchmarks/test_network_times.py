@@ -1,5 +1,6 @@
 """benchmarks/networks.py from end to end, on small networks."""
 import json
+import os
 import sys
 
 import numpy as np
@@ -32,15 +33,18 @@ def test_every_engine(small, tmp_path):
                      'onnxruntime-fp32', 'openvino-fp32', 'torch',
                      'torch-constant')
     ]
-    names += [
-        f'real/{name}' for name in ('openvino-default', 'onnxruntime-int8',
-                                    'openvino-int8-qdq')
-    ]
+    names += ['real/onnxruntime-int8', 'real/openvino-int8-qdq']
+    # It takes bf16 if the processor has it, which oneDNN may then refuse.
+    if 'ONEDNN_MAX_CPU_ISA' not in os.environ:
+        names.append('real/openvino-default')
     found = run(tmp_path, '--contenders', *names, '--busy')
     assert [f'{r["network"]}/{r["engine"]}' for r in found['results']] == names
     for row in found['results']:
         assert row['calls'] >= 2 and 0 < row['min_ms'] <= row['median_ms']
-        assert row['correlation'] > 0.9
+        # 7 bits are coarse in so small a network.
+        assert row['correlation'] > (0.88 if row['weight_bits'] else 0.95)
+        assert row['weight_bits'] in ((7, 8) if 'int8' in row['engine'] else
+                                      (None, ))
     layers = {row['engine']: row['layers'] for row in found['results']}
     assert layers['onnxruntime-int8'] == dict(QLinearConv=27, QGemm=1)
     assert sum(layers['openvino-int8-qdq'].values()) == 28
@@ -93,14 +97,25 @@ def test_a_real_rival_is_found_out(small):
 
 
 def test_another_network_is_found_out():
-    """Engines that do not agree are not compared."""
-    rng = np.random.default_rng(0)
-    made = {
-        ('net', name, 1): engines.Engine(lambda x, y=y: y)
-        for name, y in zip('ab', rng.normal(size=(2, 1000)))
-    }
-    with pytest.raises(RuntimeError, match='net/b/1 threads does not compute'):
-        networks.correlations(made, dict(net=None))
+    """Also where a network has one engine only, or all are wrong alike."""
+    right, wrong = np.random.default_rng(0).normal(size=(2, 1000))
+
+    class Truth:
+
+        def run(self, x):
+            return right
+
+    def find(**outputs):
+        made = {
+            ('net', name, 1): engines.Engine(lambda x, y=y: y)
+            for name, y in outputs.items()
+        }
+        return networks.correlations(made, dict(net=Truth()), dict(net=None))
+
+    assert find(a=right) == {('net', 'a', 1): pytest.approx(1)}
+    for outputs in (dict(b=wrong), dict(a=right, b=wrong)):
+        with pytest.raises(RuntimeError, match='net/b/1 threads does not'):
+            find(**outputs)
 
 
 def test_missing_package(small, tmp_path, monkeypatch):
@@ -135,11 +150,12 @@ def test_groups_name_what_there_is():
                 assert name.split(':')[0] in engines.ENGINES
 
 
-def test_quantised_weights_are_per_channel(small):
-    """Their scales: one for each output channel, and zero points of 0."""
+@pytest.mark.parametrize('bits,largest', [(8, 127), (7, 64)])
+def test_quantised_weights(small, bits, largest):
+    """A scale for each output channel, zero points of 0, and the range."""
     import onnx
     model = onnx.load_from_string(
-        int8.quantise_qdq(Network('real', SHAPE[1:])))
+        int8.quantise_qdq(Network('real', SHAPE[1:]), bits))
     arrays = {
         t.name: onnx.numpy_helper.to_array(t)
         for t in model.graph.initializer
@@ -151,4 +167,7 @@ def test_quantised_weights_are_per_channel(small):
         and arrays[n.input[0]].ndim == 4
     ]
     assert len(weights) == 27 and all(weights)
+    assert max(
+        np.abs(a.astype(int)).max() for a in arrays.values()
+        if a.dtype == np.int8) == largest
     assert onnxruntime.InferenceSession(model.SerializeToString())

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from benchmarks import report, run_all, targets
+from benchmarks import report, run_all, tables, targets
 from benchmarks.networks import GROUPS
 
 RESULTS = report.read(report.RESULTS)
@@ -63,6 +63,17 @@ def test_rivals_ran_in_8_bits():
                 assert r['layers'] and all(
                     name.startswith('Q') or name.endswith('I8')
                     for name in r['layers'])
+
+
+@pytest.mark.parametrize('engine,bits,expected', [
+    ('openvino-int8', 8, 'OpenVINO, int8 (NNCF)'),
+    ('openvino-int8', 7, 'OpenVINO, int8 with 7-bit weights (NNCF)'),
+    ('onnxruntime-int8', 7, 'ONNX Runtime, int8 with 7-bit weights'),
+    ('native:avx2', None, 'native, avx2 forced'),
+])
+def test_labels(engine, bits, expected):
+    """They say so where weights have a reduced range."""
+    assert tables.label(dict(engine=engine, weight_bits=bits)) == expected
 
 
 def test_a_changed_result_is_seen(tmp_path):
