@@ -37,6 +37,7 @@ class Draft:
             whose value it gives. One in the midst of a layer has none.
         origins (Dict[str, fx.Node]): Operation -> the node it was made for.
         outputs (List[str]): The output, then the features.
+        fixed_size (bool): The operations are those for this size of image.
     """
 
     def __init__(self, input_shape: Tuple[int, int, int]):
@@ -46,6 +47,7 @@ class Draft:
         self.origins: Dict[str, fx.Node] = {}
         self.node: Optional[fx.Node] = None  # the one being lowered
         self.outputs: List[str] = []
+        self.fixed_size = False
         self.values = {INPUT: ops.Value('real', (1, *self.input_shape))}
 
     def ref(self, name: str) -> Ref:
@@ -117,6 +119,15 @@ class Draft:
             needed |= set(op.inputs) if name in needed else set()
         for name in [x for x in self.operations if x not in needed]:
             self._drop(name)
+
+    def fix_size(self) -> None:
+        """Begin with an operation that no other size of image fits."""
+        size = np.ones((1, *self.input_shape[1:]))
+        op = ops.Scale(self._unique('size'), (INPUT, ), factor=size)
+        self._rename(INPUT, op.name)
+        self.operations = {op.name: op, **self.operations}
+        self.values[op.name] = self.values[INPUT]
+        self.origins[op.name] = None
 
     def _drop(self, name: str) -> None:
         for table in (self.operations, self.nodes, self.origins, self.values):

@@ -1,8 +1,8 @@
 """From a torch model to a packed program.
 
-It knows layers, never networks: :mod:`.layer_rows` and :mod:`.function_rows`
-have a row for each layer and function, :mod:`.folding` puts what is linear
-into the operations beside it.
+It knows layers, never networks: the modules named ``*_rows`` have a row for
+each function and layer, :mod:`.folding` puts what is linear into the
+operations beside it.
 """
 import inspect
 from dataclasses import dataclass
@@ -12,12 +12,18 @@ from torch import fx, nn
 
 from ..packed.ops import ProgramError
 from ..packed.program import INPUT, Program
-from . import function_rows, layer_rows  # noqa: F401, make the rows
+from . import (activation_rows, arithmetic_rows, layer_rows, pooling_rows,
+               shape_rows, weight_rows)
 from .draft import Draft, LoweringError, Ref
 from .folding import fold
-from .function_rows import Size
+from .nodes import describe, path_of
 from .rows import FUNCTIONS, Site, find_layer, known
-from .tracing import module_of, trace
+from .sizes import Images, Side
+from .tracing import trace
+
+#: The modules whose import makes the rows.
+ROWS = (activation_rows, arithmetic_rows, layer_rows, pooling_rows, shape_rows,
+        weight_rows)
 
 
 @dataclass
@@ -71,8 +77,9 @@ def lower_traced(model: nn.Module, input_shape: Sequence[int]) -> Lowered:
     if len(input_shape) != 3 or not all(
             type(n) is int and n > 0 for n in input_shape):
         raise LoweringError(f'input_shape is {input_shape}, not (C, H, W).')
-    module = trace(model, lambda layer: find_layer(layer) is not None)
+    module = trace(model, input_shape, _stays_whole)
     draft = Draft(input_shape)
+    draft.fixed_size = module.meta['fixed_size']
     env: Dict[fx.Node, Any] = {}
     for node in module.graph.nodes:
         args, kwargs = fx.node.map_arg((node.args, node.kwargs), env.get)
@@ -85,6 +92,8 @@ def lower_traced(model: nn.Module, input_shape: Sequence[int]) -> Lowered:
             draft.nodes.setdefault(env[node].name, node)
     draft.nodes.pop(INPUT, None)
     draft.prune()
+    if draft.fixed_size:
+        draft.fix_size()
     fold(draft)
     try:
         return Lowered(draft.finish(), module, draft.nodes, draft.origins)
@@ -99,21 +108,20 @@ def _lower_node(draft: Draft, module: fx.GraphModule, node: fx.Node, args,
         return draft.ref(INPUT)
     if node.op == 'get_attr':
         return _get(module, node.target)
+    if type(node.meta.get('value')) is int:  # others are no nodes
+        return Images(node.meta['value'])
     if node.op == 'call_function' and _is_constant((args, kwargs)):
         return node.target(*args, **kwargs)
     row, layer = _find_row(module, node)
-    around = module_of(node)
-    if layer is None:
-        name = getattr(node.target, '__name__', node.target)
-        path = f'{around}.{name}' if around else name
-        args = (Site(draft, path), *args)
-    else:
-        args = (Site(draft, around), layer, *args)
+    site = Site(draft, path_of(node))
+    if not row.sizes:
+        _check_sizes(site, (args, kwargs))
+    args = (site, *args) if layer is None else (site, layer, *args)
     try:
         inspect.signature(row).bind(*args, **kwargs)
     except TypeError as error:
         raise LoweringError(
-            f'{_describe(module, node)} is called in a way that is not known: '
+            f'{describe(module, node)} is called in a way that is not known: '
             f'{error}.') from error
     try:
         return row(*args, **kwargs)
@@ -128,22 +136,26 @@ def _find_row(module: fx.GraphModule, node: fx.Node):
         layer = module.get_submodule(node.target)
         row = find_layer(layer)
     if row is None:
-        raise LoweringError(f'{_describe(module, node)} is not known. '
+        raise LoweringError(f'{describe(module, node)} is not known. '
                             f'{known()} mmreact.export.lowers adds a row.')
     return row, layer
 
 
-def _describe(module: fx.GraphModule, node: fx.Node) -> str:
-    """A node for messages: what it calls, and where."""
-    if node.op == 'call_module':
-        layer = type(module.get_submodule(node.target)).__name__
-        return f'The layer {node.target!r} ({layer}, node {node.name!r})'
-    target = node.target
-    if not isinstance(target, str):
-        target = f'{target.__module__}.{target.__name__}'
-    kind = 'method' if node.op == 'call_method' else 'function'
-    return (f'The {kind} {target} in the module {module_of(node)!r} (node '
-            f'{node.name!r})')
+def _stays_whole(layer: nn.Module) -> bool:
+    """Layers with rows, and those of torch.nn that cannot be followed."""
+    return find_layer(layer) is not None or isinstance(
+        layer, (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention,
+                nn.Transformer, nn.TransformerEncoder, nn.TransformerDecoder,
+                nn.TransformerEncoderLayer, nn.TransformerDecoderLayer))
+
+
+def _check_sizes(site: Site, arguments) -> None:
+    """Refuse the number of images; keep heights and widths as they are."""
+    kinds = set()
+    fx.node.map_aggregate(arguments, lambda x: kinds.add(type(x)))
+    site.require(Images not in kinds, 'it takes the number of images')
+    if Side in kinds:
+        site.draft.fixed_size = True
 
 
 def _get(module: nn.Module, path: str) -> Any:
@@ -158,7 +170,7 @@ def _is_constant(value) -> bool:
         value = tuple(value.values())
     if isinstance(value, (tuple, list)):
         return all(map(_is_constant, value))
-    return not isinstance(value, (Ref, Size))
+    return not isinstance(value, (Ref, Images))
 
 
 def _refs(value):

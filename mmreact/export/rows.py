@@ -22,15 +22,24 @@ LAYERS: Dict[Type[nn.Module], Callable] = {}
 FUNCTIONS: Dict[Union[Callable, str], Callable] = {}
 
 
-def lowers(*keys: Union[Type[nn.Module], Callable, str]):
+def lowers(*keys: Union[Type[nn.Module], Callable, str], sizes: bool = False):
     """Make a row: the decorated function lowers these layers or functions.
 
     It gets a :class:`Site`, for a layer the module, and then what it is called
     with, where values of the program are :class:`Ref`. It returns a Ref, or
     any structure of Refs and plain values.
+
+    A layer of torch.nn is served by the row of the function that it calls.
+
+    Args:
+        sizes (bool): The row knows what to do with the number of images and
+            with sizes of maps (:mod:`.sizes`) among its arguments. Otherwise
+            the number of images is refused, and sizes of maps make the
+            program one for this size of image only.
     """
 
     def register(function: Callable) -> Callable:
+        function.sizes = sizes
         for key in keys:
             is_layer = isinstance(key, type) and issubclass(key, nn.Module)
             (LAYERS if is_layer else FUNCTIONS)[key] = function
@@ -39,12 +48,37 @@ def lowers(*keys: Union[Type[nn.Module], Callable, str]):
     return register
 
 
+#: What a subclass may change without computing something else.
+_HARMLESS = {
+    '__init__', '__doc__', '__module__', '__repr__', '__annotations__',
+    '__dict__', '__weakref__', '__getstate__', '__setstate__', '__slots__',
+    '__static_attributes__', '__firstlineno__', '__parameters__',
+    '__orig_bases__', '__init_subclass__', 'extra_repr', '_get_name',
+    'reset_parameters', 'init_weights', 'train', '_load_from_state_dict',
+    '_save_to_state_dict', '_version', '__deepcopy__'
+}  # yapf: disable
+
+
 def find_layer(module: nn.Module) -> Optional[Callable]:
-    """The row of a module: of its type, or of one whose forward it has."""
+    """The row of a module: of its type, or of one that it does not change.
+
+    A subclass, or an instance, that overrides anything but constructor and
+    description of a known layer computes what its own code says.
+    """
     for cls in type(module).__mro__:
-        if cls in LAYERS and type(module).forward is cls.forward:
-            return LAYERS[cls]
+        if cls in LAYERS:
+            return None if _overrides(module, cls) else LAYERS[cls]
     return None
+
+
+def _overrides(module: nn.Module, cls: Type[nn.Module]) -> bool:
+    """Whether a module has code of its own in place of that of a class."""
+    changed = {name for name, x in vars(module).items() if callable(x)}
+    for other in type(module).__mro__:
+        if other is cls:
+            break
+        changed |= vars(other).keys()
+    return any(hasattr(cls, name) for name in changed - _HARMLESS)
 
 
 def known() -> str:
@@ -98,10 +132,13 @@ class Site:
         """
         if tensor is None:
             return np.full(*default, dtype=np.float64)
+        self.require(
+            isinstance(tensor, torch.Tensor),
+            'a constant of it depends on the image or is no tensor')
         if not tensor.is_floating_point() or not tensor.isfinite().all():
             self.fail(f'a tensor {tuple(tensor.shape)} of it is not floating '
                       'point or holds NaN or infinity')
-        return tensor.detach().double().numpy()
+        return tensor.detach().double().cpu().numpy()
 
     def fail(self, why: str) -> None:
         raise LoweringError(f'{self.path!r} cannot be lowered: {why}.')

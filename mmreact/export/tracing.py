@@ -1,34 +1,30 @@
-"""A model as a flat graph of layers and functions, by torch.fx.
+"""A model as a flat graph of functions and layers, by torch.fx.
 
-The layers that have a row and those of torch.nn stay whole; all other modules
-are traced through. The model itself is left as it is.
+What a layer computes is the truth, not its type: layers of torch.nn are traced
+through to the functions that they call, with their hooks and with the weights
+that they use. Only layers that have a row of their own stay whole.
 """
-import inspect
 import operator
 from copy import deepcopy
-from typing import Callable, Dict
+from functools import partial
+from typing import Callable, Dict, Sequence, Tuple
 
 import torch
-import torch.nn.functional as F
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
+from ..layers.copying import copy_model
 from .draft import LoweringError
+from .in_place import remove_in_place
+from .nodes import is_torch_layer
+from .sizes import (IMAGES, Side, Sized, is_images, is_mixed, tensors_of,
+                    without_data)
 
-#: What gives another view of its first argument, not new numbers.
-VIEWS = {
-    'view', 'reshape', 'flatten', 'chunk', 'split', 'contiguous', 'detach',
-    torch.flatten, torch.reshape, torch.chunk, torch.split, F.dropout,
-    operator.getitem, nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d
-}
-#: Operators that change their first argument -> those that do not.
-FUNCTIONAL = {
-    getattr(operator, f'i{name}'): getattr(operator, name)
-    for name in ('add', 'sub', 'mul', 'truediv')
-}
+#: More nodes than any network has: a loop over images or pixels.
+MAX_NODES = 1 << 16
 
 
-def trace(model: nn.Module, leaves: Callable[[nn.Module],
-                                             bool]) -> fx.GraphModule:
+def trace(model: nn.Module, input_shape: Sequence[int],
+          leaves: Callable[[nn.Module], bool]) -> fx.GraphModule:
     """Trace a copy of a model in eval mode, on the CPU.
 
     An image classifier of MMPretrain (``backbone``, ``neck``, ``head``) gives
@@ -37,67 +33,224 @@ def trace(model: nn.Module, leaves: Callable[[nn.Module],
 
     Args:
         model (nn.Module): Any model that takes one tensor.
+        input_shape (Sequence[int]): ``(C, H, W)`` of one image. Heights and
+            widths that the forward asks for are constants of the graph.
         leaves (Callable): Whether a module stays whole.
 
     Returns:
         GraphModule: Without dead nodes, and without operations in place.
+        ``node.meta['value']`` has the shapes of what a node gives, for
+        ``IMAGES`` images, and ``meta['fixed_size']`` of the module says
+        whether the graph is one for this size of image only.
 
     Raises:
-        LoweringError: If its forward depends on data or shapes; names the
-            module.
+        LoweringError: If its forward depends on data; names the module.
     """
-    model = deepcopy(model).cpu().eval()
-    if leaves(model):
+    try:
+        model = copy_model(model).cpu().eval()
+    except ValueError as error:
+        raise LoweringError(str(error)) from error
+    if leaves(model) or is_torch_layer(type(model)):
         model = nn.Sequential(model)
-    cls = type(model)
-    forward = _classify if _is_classifier(model) else (
-        lambda self, x: cls.forward(self, x))
-    # Options of forward keep their defaults and do not become inputs.
-    model.__class__ = type(cls.__name__, (cls, ), dict(forward=forward))
-    tracer = _Tracer(leaves)
+    for module in model.modules():
+        # Of no use in inference; those of old torch look into the result.
+        module._backward_hooks.clear()
+        module._backward_pre_hooks.clear()
+    tracer = _Tracer(input_shape, leaves)
     try:
         with torch.no_grad():
-            graph = tracer.trace(model)
+            graph = tracer.trace(_as_root(model))
     except Exception as error:
         raise _explain(model, tracer.path, error) from error
-    finally:
-        model.__class__ = cls
-    module = fx.GraphModule(model, graph, cls.__name__)
-    _remove_in_place(module)
+    module = fx.GraphModule(model, graph, type(model).__name__)
+    module.meta['fixed_size'] = tracer.fixed_size
+    remove_in_place(module)
     module.graph.eliminate_dead_code()
     module.recompile()
     return module
 
 
-def module_of(node: fx.Node) -> str:
-    """The path of the layer that a node calls, or of the module around it."""
-    if node.op == 'call_module':
-        return node.target
-    stack = list((node.meta.get('nn_module_stack') or {}).values())
-    return stack[-1][0] if stack else ''
+def _as_root(model: nn.Module) -> nn.Module:
+    """Let fx trace a call of the model, with its hooks, not its forward."""
+    cls = type(model)
+    if _is_classifier(model):
+        model.forward = partial(_classify, model)
+
+    def call(self, x):
+        # Options of forward keep their defaults and do not become inputs.
+        self.__class__ = cls
+        return self(x)
+
+    model.__class__ = type(cls.__name__, (cls, ), dict(forward=call))
+    return model
 
 
 class _Tracer(fx.Tracer):
-    """Keeps known layers whole, and remembers where it is."""
+    """Follows calls, knows sizes, and remembers where it is."""
 
-    def __init__(self, leaves):
+    def __init__(self, input_shape: Sequence[int], leaves):
         super().__init__()
+        self.input_shape = tuple(input_shape)
         self.leaves = leaves
         self.path = ''
+        self.fixed_size = False
+        self.evaluating = False
+        self.constants: Dict[int, Tuple[Tensor, str]] = {}
+        self.without_data: Dict[nn.Module, nn.Module] = {}
+
+    def trace(self, model: nn.Module) -> fx.Graph:
+        tensors = [*model.named_parameters(), *model.named_buffers()]
+        self.constants = {id(x): (x, name) for name, x in tensors}
+        floats = [x.dtype for _, x in tensors if x.is_floating_point()]
+        self.dtype = floats[0] if floats else torch.float32
+        return super().trace(model)
 
     def is_leaf_module(self, module, path):
-        return self.leaves(module) or super().is_leaf_module(module, path)
+        return False
 
     def call_module(self, module, forward, args, kwargs):
+        if self.evaluating:
+            return forward(*args, **kwargs)
         outside, self.path = self.path, self.path_of_module(module)
+        leaf = self.leaves(module)
+        if leaf:  # its hooks run around it
+            path = self.path
+            module.forward = lambda *args, **kwargs: self.create_proxy(
+                'call_module', path, args, kwargs)
         result = super().call_module(module, forward, args, kwargs)
+        if leaf:
+            vars(module).pop('forward', None)
         self.path = outside  # after an error it stays where that was
         return result
 
     def getattr(self, attr, value, cache):
-        # Parameters stay tensors: what is computed from them alone, or asked
-        # of their shapes, happens now and is a constant of the graph.
+        # Parameters stay tensors: what is computed from them alone happens
+        # now and is a constant of the graph.
         return value
+
+    def create_arg(self, a):
+        if isinstance(a, Tensor):
+            return self._constant(a)
+        if is_images(a):
+            return self._images(a)
+        if is_mixed(a):
+            raise fx.proxy.TraceError(
+                'a number was computed from the number of images')
+        return super().create_arg(a)
+
+    def _constant(self, tensor: Tensor) -> fx.Node:
+        if id(tensor) not in self.constants:
+            name = f'_constant{len(self.constants)}'
+            setattr(self.root, name, tensor.detach())
+            self.constants[id(tensor)] = tensor, name
+        return self.create_node('get_attr', self.constants[id(tensor)][1], (),
+                                {})
+
+    def _images(self, number: int) -> fx.Node:
+        """The number of images as a node; it was asked for as an integer."""
+        x = next(iter(self.graph.nodes))
+        node = self.create_node('call_method', 'size', (x, 0), {})
+        node.meta['value'] = IMAGES
+        if number == IMAGES:
+            return node
+        node = self.create_node('call_function', operator.mul,
+                                (node, number // IMAGES), {})
+        node.meta['value'] = number
+        return node
+
+    def proxy(self, node):
+        return Sized(node, self)
+
+    def create_proxy(self, kind, target, args, kwargs, *more, **options):
+        proxy = super().create_proxy(kind, target, args, kwargs, *more,
+                                     **options)
+        if len(self.graph.nodes) > MAX_NODES:
+            raise fx.proxy.TraceError(f'more than {MAX_NODES} operations')
+        if kind == 'placeholder':
+            proxy.value = torch.empty((IMAGES, *self.input_shape),
+                                      dtype=self.dtype,
+                                      device='meta')
+        else:
+            proxy.value = self._evaluate(kind, target, args, kwargs)
+        proxy.node.meta['value'] = proxy.value
+        if proxy.value is None or tensors_of(proxy.value) or any(
+                isinstance(a, Sized) and type(a.value) is int for a in args):
+            return proxy
+        return self._fact(proxy)
+
+    def _fact(self, proxy: Sized):
+        """A plain value as it is; sizes as such."""
+        value = proxy.value
+        if isinstance(value, torch.Size):
+            return tuple(
+                self._size(proxy, n, d, len(value))
+                for d, n in enumerate(value))
+        if type(value) is not int:
+            return value
+        return self._size(proxy, value, *_asked(proxy.node))
+
+    def _size(self, proxy: Sized, value: int, dim: int, dims: int):
+        if is_images(value):
+            proxy = self.proxy(self._images(value))
+            proxy.value = value
+            return proxy
+        if is_mixed(value):
+            return proxy
+        # Of a map; else of its channels, or how many dimensions it has.
+        free = dim > 1 or dim == 1 and dims == 3
+        return Side(value, self._use_size) if free else value
+
+    def _use_size(self) -> None:
+        self.fixed_size = True
+
+    def to_bool(self, proxy):
+        value = getattr(proxy, 'value', None)
+        if isinstance(value, bool):
+            return value
+        return super().to_bool(proxy)
+
+    def _evaluate(self, kind: str, target, args, kwargs):
+        """What a step gives for tensors without data; None if not known."""
+        try:
+            args, kwargs = without_data(args), without_data(kwargs)
+            if kind == 'call_module':
+                return self._evaluate_layer(
+                    self.root.get_submodule(target), args, kwargs)
+            if kind == 'call_method':
+                return getattr(args[0], target)(*args[1:], **kwargs)
+            return target(*args, **kwargs)
+        except Exception:
+            return None
+
+    def _evaluate_layer(self, layer: nn.Module, args, kwargs):
+        if layer not in self.without_data:
+            memo = {
+                id(x): without_data(x)
+                for x in (*layer.parameters(), *layer.buffers())
+            }
+            vars(layer).pop('forward', None)
+            self.without_data[layer] = deepcopy(layer, memo)
+        self.evaluating = True
+        try:
+            layer = self.without_data[layer]
+            return layer.forward(*args, **kwargs)
+        finally:
+            self.evaluating = False
+
+
+def _asked(node: fx.Node) -> Tuple[int, int]:
+    """Which dimension of how many an integer is the size of.
+
+    All but ``size`` and ``shape`` give no size of a map, or one of all of it.
+    """
+    x = node.args[0].meta.get('value') if node.args and isinstance(
+        node.args[0], fx.Node) else None
+    if node.target == 'size' and isinstance(x, Tensor):
+        dim = [*node.args[1:], *node.kwargs.values()][0]
+        return dim % x.ndim, x.ndim
+    if node.target in ('dim', 'ndimension') or node.target is getattr:
+        return 0, 0
+    return 2, 4
 
 
 def _is_classifier(model: nn.Module) -> bool:
@@ -119,85 +272,7 @@ def _explain(model: nn.Module, path: str, error: Exception) -> LoweringError:
     return LoweringError(
         f'The forward of {where if path else "the model"} cannot be traced: '
         f'{type(error).__name__}: {str(error).strip().splitlines()[0]}. A '
-        'forward may not branch on values or shapes of tensors. Put checks '
-        'into a function under torch.fx.wrap, choose between modules in the '
+        'forward may not branch on values of tensors. Put checks into a '
+        'function under torch.fx.wrap, choose between modules in the '
         'constructor, or make the module a layer with a row of its own '
         '(mmreact.export.lowers).')
-
-
-def _remove_in_place(module: fx.GraphModule) -> None:
-    """Let what comes after an operation in place use its result instead."""
-    order = {node: i for i, node in enumerate(module.graph.nodes)}
-    for node in list(order):
-        if not _is_in_place(module, node):
-            continue
-        target = node.args[0]
-        _check_views(module, order, node)
-        for user in list(target.users):
-            if order[user] > order[node]:
-                user.replace_input_with(target, node)
-        if node.op == 'call_method':
-            node.target = node.target.rstrip('_')
-        elif node.op == 'call_function':
-            if 'inplace' in _arguments(node):
-                named = list(_arguments(node).items())[1:]
-                node.args = (node.args[0], )
-                node.kwargs = {k: v for k, v in named if k != 'inplace'}
-            node.target = _out_of_place(node.target)
-    for layer in module.modules():
-        if getattr(layer, 'inplace', False):
-            layer.inplace = False
-
-
-def _is_in_place(module: fx.GraphModule, node: fx.Node) -> bool:
-    if node.op == 'call_module':
-        return bool(
-            getattr(module.get_submodule(node.target), 'inplace', False))
-    if node.op == 'call_method':
-        return node.target.endswith('_') and not node.target.endswith('__')
-    if node.op != 'call_function':
-        return False
-    return _out_of_place(node.target) is not node.target or bool(
-        _arguments(node).get('inplace'))
-
-
-def _out_of_place(function: Callable) -> Callable:
-    """``torch.relu_`` -> ``torch.relu``, ``operator.iadd`` -> ``add``."""
-    name = getattr(function, '__name__', '')
-    if name.endswith('_') and getattr(torch, name, None) is function:
-        return getattr(torch, name.rstrip('_'))
-    return FUNCTIONAL.get(function, function)
-
-
-def _arguments(node: fx.Node) -> Dict[str, object]:
-    """Arguments of a call by name, as far as Python knows them."""
-    try:
-        bound = inspect.signature(node.target).bind(*node.args, **node.kwargs)
-        return bound.arguments
-    except (TypeError, ValueError):
-        return dict(node.kwargs)
-
-
-def _check_views(module: fx.GraphModule, order: Dict[fx.Node, int],
-                 node: fx.Node) -> None:
-    """Refuse what is changed in place while another view of it is in use."""
-    target = node.args[0]
-    for other in order:
-        if (other is not target and order[other] < order[node]
-                and any(order[user] > order[node] for user in other.users)
-                and _base(module, other) is _base(module, target)):
-            raise LoweringError(
-                f'{node.name!r} in the module {module_of(node)!r} changes '
-                f'{target.name!r} in place, of which {other.name!r}, used '
-                'later, is another view. Write it without inplace.')
-
-
-def _base(module: fx.GraphModule, node: fx.Node) -> fx.Node:
-    """The node whose numbers a view shows."""
-    while True:
-        target: object = node.target
-        if node.op == 'call_module':
-            target = type(module.get_submodule(node.target))
-        if node.op in ('placeholder', 'get_attr') or target not in VIEWS:
-            return node
-        node = node.args[0]

@@ -16,7 +16,6 @@ Then both run freely, and predictions are compared. A difference there is
 explained by the first layer with other signs, and how near to the threshold
 these were.
 """
-from copy import deepcopy
 from dataclasses import replace
 from typing import (Any, Dict, Iterable, Iterator, List, Optional, Sequence,
                     Union)
@@ -25,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from ..layers.copying import copy_model
 from ..packed import ops
 from ..packed.program import INPUT, Program
 from ..packed.reference import ReferenceBackend, run_operation
@@ -67,7 +67,7 @@ def verify(model: nn.Module,
     _check_same(program, lowered.program)
     backend = backend or ReferenceBackend(program)
     comparison = _Comparison(program, lowered, backend)
-    whole = deepcopy(model).cpu().float().eval()
+    whole = copy_model(model).cpu().float().eval()
     for batch in _batches(images, batch_size):
         x = np.ascontiguousarray(batch, np.float32)
         comparison.add(x, _run_whole(whole, x))

@@ -15,8 +15,8 @@ from mmreact.export import LoweringError, lower, lowers, verify
 from mmreact.export.rows import FUNCTIONS, LAYERS
 from mmreact.functional import WEIGHT_BINARIZERS
 from mmreact.layers import (ActivationScale, BinaryConv2d, BinaryLinear,
-                            ChannelGate, ChannelMix, LeakyClip, LearnedScale,
-                            RPReLU, RSign)
+                            ChannelGate, ChannelMix, HalvingPool, LeakyClip,
+                            LearnedScale, RPReLU, RSign)
 from mmreact.packed import ops
 from mmreact.packed.bits import unpack
 from mmreact.packed.reference import ReferenceBackend
@@ -233,6 +233,8 @@ ACTIVATIONS = [
     Function(torch.sigmoid),
     Function(lambda x: x.tanh()),
     Function(lambda x: abs(x)),
+    Function(lambda x: x.clamp_min(0.1) + torch.clamp_max(x, 0.2)),
+    Function(lambda x: F.leaky_relu_(x, 0.3)),
 ]
 POOLS = [
     nn.AvgPool2d(2),
@@ -245,6 +247,7 @@ POOLS = [
     nn.MaxPool2d(2, 1, dilation=2),
     nn.AdaptiveAvgPool2d(1),
     nn.AdaptiveAvgPool2d((2, 3)),
+    HalvingPool(),
 ]
 NETWORKS.update({
     f'activation-{i}': (activated(layer), (2, 7, 7))
@@ -488,8 +491,9 @@ def nan_weight(layer, name='weight'):
 
 ERRORS = [
     (nn.Sequential(nn.ReLU(), nn.GELU()), [
-        "'1' (GELU, node '_1') is not known", 'Known layers: ', 'BinaryConv2d',
-        'functions and methods: ', 'cat', 'mmreact.export.lowers'
+        "gelu in the module '1' (GELU)", 'is not known', 'Known layers: ',
+        'BinaryConv2d', 'functions and methods: ', 'cat',
+        'mmreact.export.lowers'
     ]),
     (nn.Sequential(Function(torch.special.erf)),
      ['function', 'special_erf', "module '0'", 'is not known']),
@@ -499,7 +503,7 @@ ERRORS = [
      ["'0' (Branching)", 'cannot be traced', 'TraceError', 'torch.fx.wrap']),
     (Unrolled(), ['The forward of the model cannot be traced']),
     (nn.Conv2d(4, 4, 3, padding=1,
-               padding_mode='reflect'), ["padding_mode 'reflect'"]),
+               padding_mode='reflect'), ['pad', "'0' (Conv2d)"]),
     (nn.Conv2d(4, 4, 2, padding='same'), ['even kernel']),
     (nn.Sequential(nan_weight(nn.Conv2d(4, 4, 3))), ["'0'", 'NaN']),
     (nn.Sequential(nan_weight(BinaryConv2d(4, 4, 3))), ["'0'", 'NaN']),
@@ -527,7 +531,9 @@ ERRORS = [
     (Function(lambda x: x / 0), ['NaN or infinity']),
     (nn.BatchNorm2d(3), ['is for 3 channels']),
     (nn.PReLU(3), ['is for 3 channels']),
-    (Function(lambda x: x * x.size(2)), ['no constant']),
+    (Function(lambda x: x * x.size(0)), ['the number of images']),
+    (Function(lambda x: x + x.shape[0] // 3), ['the number of images']),
+    (Function(lambda x: x / (len(x) + 1)), ['the number of images']),
     (Function(lambda x: x + torch.ones(8, 8)), ['within a channel']),
     (Function(lambda x: x * torch.ones(5)), ['does not fit']),
     (Function(lambda x: torch.add(x, 1, out=x)),
@@ -535,8 +541,8 @@ ERRORS = [
     (Function(lambda x: F.dropout(x, 0.5)), ['drops in eval mode']),
     (Function(lambda x: (lambda y, z: z.relu_() + y)(*[x * 2] * 2) + F.relu(
         (x * 2).view(x.size(0), -1)).mean()), ['mean']),
-    (Function(lambda x, same: (lambda y: same(y) + y.relu_())(x * 2),
-              nn.Identity()), ['in place', 'another view']),
+    (Function(lambda x: (lambda y: y.detach() + y.relu_())(x * 2)),
+     ['in place', 'another view']),
     (Function(lambda x: 1), ['no tensors']),
     (Function(lambda x: dict(y=x)), ['no tensors']),
     (Function(lambda x: x), ['does not exist']),

@@ -1,0 +1,101 @@
+"""How functions with weights become operations.
+
+A weight is the tensor that the function gets, whatever the layer around it
+made of its parameters.
+"""
+from typing import Optional
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.modules.utils import _pair
+
+from ..packed import ops
+from .draft import Ref
+from .rows import Site, lowers
+
+
+def window(site: Site, kernel, stride, padding, dilation) -> dict:
+    """Stride, padding and dilation of a convolution as pairs."""
+    dilation = _pair(dilation)
+    if padding == 'valid':
+        padding = 0
+    elif padding == 'same':
+        room = [d * (k - 1) for d, k in zip(dilation, kernel)]
+        site.require(not any(n % 2 for n in room),
+                     'padding "same" with an even kernel is not symmetric')
+        padding = tuple(n // 2 for n in room)
+    return dict(
+        stride=_pair(stride), padding=_pair(padding), dilation=dilation)
+
+
+@lowers(F.conv2d)
+def conv2d(site: Site,
+           input: Ref,
+           weight: Tensor,
+           bias: Optional[Tensor] = None,
+           stride=1,
+           padding=0,
+           dilation=1,
+           groups: int = 1) -> Ref:
+    weight = site.array(weight)
+    return site.add(
+        ops.Conv2d,
+        input,
+        weight=weight,
+        bias=site.array(bias, len(weight), 0.),
+        groups=groups,
+        **window(site, weight.shape[2:], stride, padding, dilation))
+
+
+@lowers(F.linear)
+def linear(site: Site,
+           input: Ref,
+           weight: Tensor,
+           bias: Optional[Tensor] = None) -> Ref:
+    weight = site.array(weight)
+    return site.add(
+        ops.Linear,
+        input,
+        weight=weight,
+        bias=site.array(bias, len(weight), 0.))
+
+
+@lowers(F.batch_norm)
+def batch_norm(site: Site,
+               input: Ref,
+               running_mean: Optional[Tensor],
+               running_var: Optional[Tensor],
+               weight: Optional[Tensor] = None,
+               bias: Optional[Tensor] = None,
+               training: bool = False,
+               momentum: float = 0.1,
+               eps: float = 1e-5) -> Ref:
+    site.require(
+        not training and running_var is not None,
+        'it takes the statistics of the batch, not running statistics')
+    variance = site.array(running_var)
+    site.require(bool((variance >= 0).all()), 'a variance is negative')
+    scale = site.array(weight, input.channels, 1.) / np.sqrt(variance + eps)
+    shift = site.array(bias, input.channels, 0.)
+    return site.affine(input, scale, shift - scale * site.array(running_mean))
+
+
+@lowers(F.prelu, 'prelu')
+def prelu(site: Site, input: Ref, weight: Tensor) -> Ref:
+    return leaky(site, input, site.array(weight))
+
+
+@lowers(F.leaky_relu)
+def leaky_relu(site: Site,
+               input: Ref,
+               negative_slope: float = 0.01,
+               inplace: bool = False) -> Ref:
+    return leaky(site, input, negative_slope)
+
+
+def leaky(site: Site, x: Ref, slope) -> Ref:
+    """``x if x > 0 else slope x``, a slope per channel or for all."""
+    slope = site.per_channel(x, slope)
+    zeros = np.zeros(len(slope))
+    return site.add(ops.RPReLU, x, gamma=zeros, beta=slope, zeta=zeros)
