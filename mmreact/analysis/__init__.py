@@ -1,4 +1,5 @@
 """What a network costs, and what its 1-bit layers do."""
-from .ops_counter import LayerOps, OpsReport, count_ops
+from .ops_counter import count_ops
+from .ops_report import LayerOps, OpsReport, UncoveredWeight
 
-__all__ = ['LayerOps', 'OpsReport', 'count_ops']
+__all__ = ['LayerOps', 'OpsReport', 'UncoveredWeight', 'count_ops']

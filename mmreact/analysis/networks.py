@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Callable, Dict, Iterable, List, Optional, Tuple
 
-from .ops_counter import OpsReport
+from .ops_report import OpsReport
 
 #: Printed quantities and the totals of a count that they are compared with.
 QUANTITIES = dict(BOPs='bops', FLOPs='flops', OPs='ops', Parameters='params')

@@ -9,9 +9,10 @@ from .leaky_clip import LeakyClip
 from .learned_scale import LearnedScale
 from .rprelu import RPReLU
 from .rsign import RSign
+from .signed_layer import SignedLayer
 
 __all__ = [
     'ActivationScale', 'BinarizeReport', 'BinarizedLayer', 'BinaryConv2d',
     'BinaryLinear', 'ChannelGate', 'ChannelMix', 'HalvingPool', 'LeakyClip',
-    'LearnedScale', 'RPReLU', 'RSign', 'binarize'
+    'LearnedScale', 'RPReLU', 'RSign', 'SignedLayer', 'binarize'
 ]

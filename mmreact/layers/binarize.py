@@ -13,6 +13,8 @@ from ..functional import get_estimator, get_weight_binarizer
 from ..functional.estimators import Estimator
 from .binary import BinaryConv2d, BinaryLinear
 from .rsign import RSign
+from .signed_layer import SignedLayer
+from .weight_reads import weight_readers
 
 #: What selects layers: a path with wildcards ('layer1.*.conv2') or a type.
 Selector = Union[str, type]
@@ -84,19 +86,22 @@ def binarize(model: nn.Module,
     """Make the convolutions and linear layers of a network 1-bit.
 
     In a copy of the model each chosen ``nn.Conv2d`` becomes
-    ``nn.Sequential(RSign, BinaryConv2d)`` and each ``nn.Linear``
-    ``nn.Sequential(RSign, BinaryLinear)``, with its own weights as latent
-    weights. Nothing else changes; in particular a zero, as behind a ReLU,
-    becomes -1. A layer stays real, and the report says why, if it
+    :class:`SignedLayer` ``(RSign, BinaryConv2d)`` and each ``nn.Linear``
+    ``(RSign, BinaryLinear)``, with its own weights as latent weights and the
+    attributes of the layer (``kernel_size``, ``in_features``). Nothing else
+    changes; in particular a zero, as behind a ReLU, becomes -1. A layer stays
+    real, and the report says why, if it
 
     1. is something that no 1-bit layer replaces (a subclass, a 1-d, 3-d or
        transposed convolution, padding other than zeros, a parametrized
        weight);
-    2. is selected by ``exclude``, or not selected by ``include``;
-    3. is the first or the last convolution or linear layer, in the order in
+    2. is not called, because a module around it reads its weight
+       (``F.linear(x, self.fc.weight)``, torch's fused transformer layers);
+    3. is selected by ``exclude``, or not selected by ``include``;
+    4. is the first or the last convolution or linear layer, in the order in
        which the modules are registered, unless ``skip_first`` or
        ``skip_last`` is False;
-    4. is a depthwise convolution, unless ``depthwise``.
+    5. is a depthwise convolution, unless ``depthwise``.
 
     Args:
         model (nn.Module): Any model. It is left as it is.
@@ -122,10 +127,13 @@ def binarize(model: nn.Module,
     found = _find_layers(model)
     _check_selectors(found, [*(include or []), *exclude])
     names = list(found)
+    readers = weight_readers(model)
     report = BinarizeReport([])
     new: Dict[nn.Module, nn.Module] = {}
     for name, module in found.items():
         reason = _why_unsupported(module)
+        if not reason and module in readers:
+            reason = f'{readers[module]} reads its weight'
         if not reason and _selected(name, module, exclude):
             reason = 'excluded'
         if not reason and include is not None and not _selected(
@@ -194,7 +202,7 @@ def _is_depthwise(module: nn.Module) -> bool:
 
 
 def _one_bit(module: nn.Module, weight_binarizer: str, estimator: Estimator,
-             rsign: bool) -> nn.Sequential:
+             rsign: bool) -> SignedLayer:
     """RSign and the 1-bit layer with a layer's own parameters."""
     kwargs = dict(
         bias=module.bias is not None, weight_binarizer=weight_binarizer)
@@ -212,7 +220,7 @@ def _one_bit(module: nn.Module, weight_binarizer: str, estimator: Estimator,
                                  module.groups, **kwargs)
     layer.weight, layer.bias = module.weight, module.bias
     sign.to(module.weight).requires_grad_(module.weight.requires_grad)
-    return nn.Sequential(sign, layer).train(module.training)
+    return SignedLayer(sign, layer).train(module.training)
 
 
 def _replace(model: nn.Module, new: Dict[nn.Module, nn.Module]) -> nn.Module:

@@ -1,4 +1,7 @@
 """Binarized foreign networks against the layers they were made of."""
+import copy
+import pickle
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 import mmreact
-from mmreact.layers import BinaryConv2d, BinaryLinear, RSign
+from mmreact.layers import BinaryConv2d, BinaryLinear, RSign, SignedLayer
 
 
 def small():
@@ -201,3 +204,147 @@ def test_training_lowers_the_loss():
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.2 * losses[0]
+
+
+def test_attributes_of_the_layer_are_answered():
+    """What code around a layer reads and sets, and what it does not have."""
+    model, _ = mmreact.binarize(small())
+    for net in (model, copy.deepcopy(model),
+                pickle.loads(pickle.dumps(model))):
+        conv, linear = net[2], net[6]
+        assert isinstance(conv, SignedLayer)
+        assert (conv.kernel_size, conv.stride, conv.padding, conv.groups,
+                conv.in_channels) == ((3, 3), (2, 2), (1, 1), 2, 4)
+        assert (linear.in_features, linear.out_features) == (4, 6)
+        assert conv.weight is conv[1].weight and linear.bias is linear[1].bias
+        assert not hasattr(conv, 'in_features')
+        conv.stride, conv.note = (1, 1), 'mine'
+        assert conv[1].stride == (1, 1) and conv.note == 'mine'
+        assert conv(torch.ones(1, 4, 5, 5)).shape == (1, 4, 5, 5)
+        conv.weight = nn.Parameter(torch.ones(4, 2, 3, 3))
+        assert set(dict(
+            conv.named_parameters())) == {'0.alpha', '1.weight', '1.bias'}
+        assert conv[1].weight.sum() == 72
+        with pytest.raises(AttributeError, match='nothing'):
+            conv.nothing
+
+
+class Around(nn.Module):
+    """A module with two layers, of which it calls the one or the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.fc, self.other = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.fcs = nn.ModuleList([nn.Linear(4, 4)])
+        self.block = nn.ModuleDict(dict(inner=nn.Linear(4, 4)))
+        self.init_weights()
+
+    def init_weights(self):
+        nn.init.zeros_(self.other.weight)
+
+
+class ReadsOne(Around):
+
+    def forward(self, x):
+        return self.other(F.linear(x, self.fc.weight, self.fc.bias))
+
+
+class ReadsBias(Around):
+
+    def forward(self, x):
+        return self.other(x) + self.fc.bias
+
+
+class ReadsLocal(Around):
+
+    def forward(self, x):
+        for layer in self.fcs:
+            x = x @ layer.weight
+        return x
+
+
+class ReadsInHelper(Around):
+
+    def forward(self, x):
+        return self.helper(self.other(x))
+
+    def helper(self, x):
+        block = self.block
+        return F.linear(x, block.inner.weight)
+
+
+class ReadsType(Around):
+
+    def forward(self, x):
+        return self.other(self.fc(x.to(self.fc.weight.dtype)))
+
+
+ALL = {'first', 'last', 'fc', 'other', 'fcs.0', 'block.inner'}
+
+
+@pytest.mark.parametrize('cls,kept', [
+    (ReadsOne, {'fc'}),
+    (ReadsBias, {'fc'}),
+    (ReadsLocal, ALL),
+    (ReadsInHelper, {'block.inner'}),
+    (ReadsType, set()),
+])
+def test_layers_whose_weight_is_read_stay(cls, kept):
+    """A 1-bit layer in their place would not be called."""
+    options = dict(skip_first=False, skip_last=False)
+    if kept == ALL:
+        with pytest.raises(ValueError, match='ReadsLocal reads its weight'):
+            mmreact.binarize(cls(), **options)
+        return
+    model, report = mmreact.binarize(cls(), **options)
+    assert set(names(report.kept)) == kept
+    assert {layer.reason
+            for layer in report.kept} <= {f'{cls.__name__} reads its weight'}
+    assert model(torch.ones(2, 4)).shape == (2, 4)
+
+
+def test_fused_transformer_layers_stay():
+    """Eval mode without gradients takes the weights of all of its layers."""
+    net = nn.Sequential(
+        nn.Linear(4, 8), nn.Linear(8, 8),
+        nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(8, 2, 8, batch_first=True), 1),
+        nn.Linear(8, 2))
+    model, report = mmreact.binarize(net)
+    assert names(report.binarized) == ['1']
+    x = torch.randn(2, 3, 4)
+    training = model.train()(x)
+    training.sum().backward()
+    with torch.no_grad():
+        assert model.eval()(x).shape == training.shape
+
+
+# Network -> 1-bit layers, size of the images, and what is kept and read.
+TRANSFORMERS = dict(
+    vit_b_32=(24, 224, set()),
+    swin_t=(27, 64, {'ShiftedWindowAttention'}),
+    swin_v2_t=(51, 64, {'ShiftedWindowAttentionV2'}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', TRANSFORMERS)
+def test_transformers(name):
+    """They learn, and each binarized layer on the image counts as binary."""
+    torch.manual_seed(0)
+    number, size, readers = TRANSFORMERS[name]
+    model, report = mmreact.binarize(getattr(torchvision.models, name)())
+    assert len(report.binarized) == number
+    assert {
+        layer.reason.split()[0]
+        for layer in report.kept if 'reads its weight' in layer.reason
+    } == readers
+    model(torch.randn(2, 3, size, size)).square().sum().backward()
+    assert not [k for k, p in model.named_parameters() if p.grad is None]
+    counted = mmreact.count_ops(model, (3, size, size))
+    assert counted.one_bit_params == sum(x.weights for x in report.binarized)
+    binary = {row.name for row in counted.layers if row.binary}
+    assert binary == {
+        f'{x.name}.1'
+        for x in report.binarized if 'cpb_mlp' not in x.name
+    }
