@@ -77,25 +77,26 @@ class Step:
         return self.evaluate(1)
 
     def saved_bytes(self) -> int:
-        """What forward keeps for backward; storages count once, and those of
-        parameters not at all.
-        """
-        own = {
-            p.untyped_storage().data_ptr()
-            for p in self.network.parameters()
-        }
-        kept = {}
-
-        def pack(tensor):
-            storage = tensor.untyped_storage()
-            if storage.data_ptr() not in own:
-                kept[storage.data_ptr()] = storage  # so that none is reused
-            return tensor
-
         self.network.train()
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-            self.loss()
-        return sum(storage.nbytes() for storage in kept.values())
+        return saved_bytes(self.network, self.loss)
+
+
+def saved_bytes(network: nn.Module, forward: Callable) -> int:
+    """What a forward keeps for backward; storages count once, and those of
+    the network's parameters not at all.
+    """
+    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    kept = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage  # so that none is reused
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        forward()
+    return sum(storage.nbytes() for storage in kept.values())
 
 
 def convolution_ms(run: Callable) -> float:
