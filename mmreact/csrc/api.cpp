@@ -137,7 +137,7 @@ int mmr_run(mmr_model* model, const float* input, size_t input_bytes,
     require(
         model && input && count > 0 && operations && outputs && output_bytes,
         "an argument is missing");
-    model->model.run(input, input_bytes, {n, h, w}, count, operations, outputs,
-                     output_bytes);
+    model->model.session().run(input, input_bytes, {n, h, w}, count,
+                               operations, outputs, output_bytes);
   });
 }

@@ -4,7 +4,8 @@ A backend is a class with a ``name``, made as ``cls(program, threads=None)``.
 Its ``run(x, names)`` takes ``(N, C, H, W)`` float32 and returns the results of
 the named operations (real ones float32, signs int8) as
 :class:`~mmreact.packed.reference.ReferenceBackend` does; threads may call it
-at the same time.
+at the same time. It is copied and pickled as its arguments. In a forked child
+it works, or raises an error at once.
 """
 import importlib
 import warnings

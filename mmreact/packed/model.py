@@ -38,14 +38,20 @@ def top_classes(logits: np.ndarray, topk: int,
         classes (Sequence[str]): Their names; empty if unknown.
 
     Raises:
-        ValueError: If the logits are none, or too few for ``topk``.
+        ValueError: If the logits are none, not finite, or too few for
+            ``topk``.
     """
     if logits.ndim != 2:
         raise ValueError(f'The output has shape {logits.shape}, which is not '
                          '(N, num_classes).')
     if type(topk) is not int or not 1 <= topk <= logits.shape[1]:
         raise ValueError(f'topk is {topk!r}, with {logits.shape[1]} classes.')
-    exponents = np.exp(logits - logits.max(1, keepdims=True), dtype=float)
+    image = first_not_finite(logits)
+    if image is not None:
+        raise ValueError(f'The logits of image {image} hold NaN or infinity: '
+                         'there is no class.')
+    logits = logits.astype(float)
+    exponents = np.exp(logits - logits.max(1, keepdims=True))
     scores = exponents / exponents.sum(1, keepdims=True)
     labels = np.argsort(-logits, axis=1, kind='stable')[:, :topk]
     return [
@@ -54,6 +60,18 @@ def top_classes(logits: np.ndarray, topk: int,
             tuple(classes[i] for i in best) if classes else ())
         for best, row in zip(labels, scores)
     ]
+
+
+def first_not_finite(values: np.ndarray) -> Optional[int]:
+    """Number of the first image whose values hold NaN or infinity, if any.
+
+    Args:
+        values (ndarray): ``(N, ...)``, of floats.
+    """
+    finite = np.isfinite(values)
+    if finite.all():
+        return None
+    return int(finite.reshape(len(values), -1).all(1).argmin())
 
 
 class PackedModel:
@@ -67,7 +85,11 @@ class PackedModel:
       array ``(N, H, W, C)`` of them, the path of an image file, or a list of
       images and paths: prepared as the file says.
 
-    Threads may call a model at the same time.
+    Threads may call a model at the same time. In a forked child the backends
+    ``native`` and ``reference`` work, and ``openvino`` says that it cannot.
+    A copy or a pickle holds the program, what else the file has, and the
+    names of backend and threads as they are given here; the backend is loaded
+    again from them, also in another process.
 
     Args:
         source (str | Path | PackedFile): A packed file.
@@ -87,6 +109,7 @@ class PackedModel:
                  threads: Optional[int] = None):
         if not isinstance(source, PackedFile):
             source = load_packed(source)
+        self._arguments = (source, backend, threads)
         self.program = source.program
         self.preprocessing = source.preprocessing
         self.classes = source.classes
@@ -109,11 +132,15 @@ class PackedModel:
         from ..zoo.files import packed_file
         return cls(packed_file(name), **kwargs)
 
+    def __reduce__(self):
+        return type(self), self._arguments
+
     def __call__(self, images: Images) -> np.ndarray:
         """Compute the logits.
 
         Raises:
-            ValueError: If the images are not as described above.
+            ValueError: If the images are not as described above, or they or
+                the logits are not finite; names the image.
         """
         return self._run(images, [self.program.output])[0]
 
@@ -139,12 +166,23 @@ class PackedModel:
     def _run(self, images: Images, names: Sequence[str]) -> List[np.ndarray]:
         x = self._prepare(images)
         results = self.backend.run(x, names)
+        for name in names:
+            bad = first_not_finite(results[name])
+            if bad is not None:
+                raise ValueError(
+                    f'The result {name!r} of {_called(images, bad)} holds NaN '
+                    'or infinity: float32 overflows in this network.')
         return [results[name].astype(np.float32, copy=False) for name in names]
 
     def _prepare(self, images: Images) -> np.ndarray:
         """The program's input, checked."""
         if isinstance(images, np.ndarray) and images.dtype.kind == 'f':
-            x = np.ascontiguousarray(images, np.float32)
+            with np.errstate(over='ignore'):
+                x = np.ascontiguousarray(images, np.float32)
+            bad = first_not_finite(x)
+            if bad is not None:
+                raise ValueError(f'{_called(images, bad).capitalize()} holds '
+                                 'NaN, infinity, or what float32 cannot hold.')
         else:
             x = self._preprocess(images)
         if x.shape not in self._checked:
@@ -179,3 +217,11 @@ class PackedModel:
             raise ValueError(f'Images are arrays, paths or lists of them, '
                              f'not {type(images).__name__}.')
         return self.preprocessing(images)
+
+
+def _called(images: Images, index: int) -> str:
+    """What to call one of the images that were given."""
+    if isinstance(images, (list, tuple)):
+        images = images[index]
+    path = f' ({images})' if isinstance(images, (str, Path)) else ''
+    return f'image {index}{path}'

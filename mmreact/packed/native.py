@@ -16,6 +16,7 @@ import numpy as np
 from .file import PackedFile, to_bytes
 from .ops import Value
 from .program import Program
+from .slices import Slices
 
 _ABI_VERSION = 1
 _CURE = ('It is built when mmreact is installed, if there is a C++ compiler: '
@@ -83,7 +84,9 @@ class NativeBackend:
 
     It plans when it meets a shape of input, or a list of results, for the
     first time. Threads may call it at the same time and then wait for each
-    other; the GIL is released meanwhile.
+    other; the GIL is released meanwhile. After a fork the child may use it
+    too, with one thread. A copy or a pickle holds the program and the
+    arguments, and is loaded again.
 
     Args:
         program (Program): What it runs.
@@ -104,6 +107,7 @@ class NativeBackend:
                  threads: Optional[int] = None,
                  kernel: Optional[str] = None):
         self._model = None
+        self._arguments = (program, threads, kernel)
         self._library = library()
         self.program = program
         # Inferring takes a good part of the time of a small network.
@@ -111,6 +115,7 @@ class NativeBackend:
             maxsize=64)(lambda shape: program.infer(shape[1:], shape[0]))
         if threads is None:
             threads = len(os.sched_getaffinity(0))
+        self._slices = Slices(program, threads)
         data = to_bytes(PackedFile(program))
         self._model = self._library.mmr_load_buffer(data, len(data), kernel
                                                     and kernel.encode(),
@@ -118,6 +123,9 @@ class NativeBackend:
         if not self._model:
             raise ValueError(self._error())
         self.kernel = self._library.mmr_kernel(self._model).decode()
+
+    def __reduce__(self):
+        return type(self), self._arguments
 
     def __del__(self):
         if self._model:
@@ -146,6 +154,11 @@ class NativeBackend:
         x = np.ascontiguousarray(x, np.float32)
         values = self._infer(x.shape)
         results = {name: self._result(values[name]) for name in names}
+        for images in self._slices(x.shape):
+            self._run(x[images], {k: y[images] for k, y in results.items()})
+        return results
+
+    def _run(self, x: np.ndarray, results: Dict[str, np.ndarray]) -> None:
         arrays = results.values()
         failed = self._library.mmr_run(
             self._model, x.ctypes.data, x.nbytes, x.shape[0], *x.shape[2:],
@@ -155,4 +168,3 @@ class NativeBackend:
             _array(ctypes.c_size_t, [a.nbytes for a in arrays]))
         if failed:
             raise RuntimeError(self._error())
-        return results

@@ -1,4 +1,5 @@
 """The OpenVINO backend, on x86 processors with 1-bit convolutions."""
+import os
 from collections import OrderedDict, deque
 from functools import lru_cache
 from pathlib import Path
@@ -11,9 +12,11 @@ import openvino
 
 from . import ops
 from .bits import pack
+from .forks import ForkGate
 from .openvino_graph import build_model, check_supported
 from .program import INPUT, Program
 from .reference import ReferenceBackend
+from .slices import Slices
 
 #: With these every test passed; :func:`check_engine` decides about others.
 CHECKED_VERSIONS = ('2025.4.1', '2026.2.1', '2026.4.1')
@@ -23,11 +26,29 @@ MODELS_KEPT = 16
 #: Without reduced precision, and tiny numbers as they are: they have a sign.
 PRECISE = dict(
     INFERENCE_PRECISION_HINT='f32', CPU_DENORMALS_OPTIMIZATION=False)
+#: A fork waits for the calls of OpenVINO that other threads are in.
+GATE = ForkGate()
+
+
+def shared_core() -> openvino.Core:
+    """The only one of this process, which is kept.
+
+    Raises:
+        RuntimeError: In a child that was forked after OpenVINO was used:
+            OpenVINO would wait there for threads that only its parent has.
+    """
+    process, core = _core()
+    if process != os.getpid():
+        raise RuntimeError(
+            'The backend openvino does not work in a process that was forked '
+            "from one that used it. Use backend='native', which does, or "
+            "start the process with multiprocessing.get_context('spawn').")
+    return core
 
 
 @lru_cache(maxsize=None)
-def shared_core() -> openvino.Core:
-    """The only one of this process, which is kept.
+def _core() -> Tuple[int, openvino.Core]:
+    """The process that OpenVINO is used in, and the core.
 
     OpenVINO's CPU device gives the thread that first compiles with a core a
     stack for signal handlers, and puts back what it found when the core is
@@ -35,7 +56,7 @@ def shared_core() -> openvino.Core:
     first, though that may have been freed: the next signal, be it Ctrl+C or
     the end of a child, then kills the process (seen in 2026.4.1).
     """
-    return openvino.Core()
+    return os.getpid(), openvino.Core()
 
 
 class OpenVINOBackend:
@@ -52,7 +73,8 @@ class OpenVINOBackend:
 
     Raises:
         ProgramError: If an operation cannot be built.
-        RuntimeError: If this version of OpenVINO computes wrong results.
+        RuntimeError: If this version of OpenVINO computes wrong results, or
+            in a child that was forked after OpenVINO was used.
     """
     name = 'openvino'
 
@@ -65,7 +87,10 @@ class OpenVINOBackend:
                              "'throughput'.")
         for op in program.operations:
             check_supported(op)
+        shared_core()
+        self._arguments = (program, threads, hint)
         self.program = program
+        self._slices = Slices(program, threads)
         self._signs = {
             name
             for name, value in program.infer(program.input_shape).items()
@@ -80,6 +105,9 @@ class OpenVINOBackend:
         self._lock = Lock()
         self._models: OrderedDict = OrderedDict()
 
+    def __reduce__(self):
+        return type(self), self._arguments
+
     def run(self, x: np.ndarray,
             names: Iterable[str]) -> Dict[str, np.ndarray]:
         """Compute the results of the named operations.
@@ -87,9 +115,18 @@ class OpenVINOBackend:
         Args:
             x (ndarray): ``(N, C, H, W)`` float32, normalised.
             names (Iterable[str]): Operations.
+
+        Raises:
+            RuntimeError: In a child that was forked from the process that
+                made this backend.
         """
-        names = tuple(sorted(set(names)))
-        results = self.compiled(x.shape, names)(x)
+        shared_core()
+        return self._slices.run(self._run, x, sorted(set(names)))
+
+    def _run(self, x: np.ndarray,
+             names: Sequence[str]) -> Dict[str, np.ndarray]:
+        with GATE:
+            results = self.compiled(x.shape, names)(x)
         return {
             name: result.astype(np.int8) if name in self._signs else result
             for name, result in zip(names, results)

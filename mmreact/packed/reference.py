@@ -8,8 +8,14 @@ from typing import Dict, Iterable
 import numpy as np
 
 from . import ops
+from .forks import ForkGate
 from .program import INPUT, Program
 from .reference_operations import FUNCTIONS
+from .slices import Slices
+
+#: A fork waits for the operation that another thread is at: the threads and
+#: locks of numpy's BLAS do not survive it.
+GATE = ForkGate()
 
 
 class ReferenceBackend:
@@ -21,6 +27,10 @@ class ReferenceBackend:
 
     def __init__(self, program: Program, threads=None):
         self.program = program
+        self._slices = Slices(program, 1)
+
+    def __reduce__(self):
+        return type(self), (self.program, )
 
     def run(self, x: np.ndarray,
             names: Iterable[str]) -> Dict[str, np.ndarray]:
@@ -31,6 +41,10 @@ class ReferenceBackend:
             names (Iterable[str]): Operations.
         """
         self.program.infer(x.shape[1:], x.shape[0])
+        return self._slices.run(self._run, x, names)
+
+    def _run(self, x: np.ndarray,
+             names: Iterable[str]) -> Dict[str, np.ndarray]:
         wanted, results = list(names), {INPUT: x}
         last_use = {
             source: op.name
@@ -48,5 +62,6 @@ class ReferenceBackend:
 
 def run_operation(op: ops.Operation, *inputs: np.ndarray) -> np.ndarray:
     """Compute one operation; real results in float32, signs in int8."""
-    y = FUNCTIONS[type(op)](op, *inputs)
+    with GATE:
+        y = FUNCTIONS[type(op)](op, *inputs)
     return y if y.dtype == np.int8 else y.astype(np.float32)

@@ -1,4 +1,7 @@
 """PackedModel: what it takes and gives, and the choice of the backend."""
+import copy
+import gc
+import pickle
 import re
 import sys
 import types
@@ -13,6 +16,7 @@ from mmreact.packed import (BACKENDS, BackendMissingError, PackedFile,
                             PackedFileError, PackedModel, Prediction,
                             Preprocessing, Program, ops, save_packed)
 from mmreact.packed.backends import create_backend
+from mmreact.packed.model import top_classes
 from mmreact.packed.reference import ReferenceBackend
 
 
@@ -162,6 +166,161 @@ def test_8_threads_give_what_one_gives(packed, model):
     with ThreadPoolExecutor(8) as pool:
         for one, other in zip(expected, pool.map(model, batches)):
             assert np.array_equal(one, other)
+
+
+# NaN and infinity
+
+MANY = 3e38
+
+
+def overflowing():
+    """Two times the channels' means: infinite for some finite images."""
+    program = Program((4, 2, 2), [
+        ops.AdaptiveAvgPool2d('pool', ('input', )),
+        ops.Flatten('flat', ('pool', )),
+        ops.Affine('double', ('flat', ), np.full(4, 2, np.float32),
+                   np.zeros(4, np.float32)),
+        ops.Sign('sign', ('double', ), np.zeros(4, np.float32),
+                 np.zeros(4, np.uint8)),
+    ], 'double', ('pool', 'sign'))  # yapf: disable
+    return PackedModel(PackedFile(program), 'reference')
+
+
+@pytest.mark.filterwarnings('ignore:overflow encountered')
+@pytest.mark.parametrize('value,dtype', [
+    (np.nan, np.float32),
+    (np.inf, np.float32),
+    (-np.inf, np.float16),
+    (np.nan, np.float64),
+    (1e39, np.float64),
+    (-1e300, np.float64),
+])
+@pytest.mark.parametrize('image', [0, 2])
+@pytest.mark.parametrize('method', ['__call__', 'predict', 'features'])
+def test_images_that_are_not_finite(method, image, value, dtype):
+    """The image is named; a sign would hide them from then on."""
+    x = np.zeros((3, 4, 2, 2), dtype)
+    getattr(overflowing(), method)(x)
+    x[image, 1, 1, 0] = value
+    with pytest.raises(ValueError, match=f'Image {image} holds NaN, infinity'):
+        getattr(overflowing(), method)(x)
+
+
+@pytest.mark.filterwarnings('ignore:overflow encountered')
+@pytest.mark.parametrize('method', ['__call__', 'predict'])
+def test_results_that_are_not_finite(method):
+    x = np.ones((3, 4, 2, 2), np.float32)
+    x[1, 2] = MANY
+    with pytest.raises(
+            ValueError, match="'double' of image 1 holds NaN or infinity"):
+        getattr(overflowing(), method)(x)
+    pool, sign = overflowing().features(x)
+    assert np.isfinite(pool).all() and (sign == 1).all()
+
+
+@pytest.mark.parametrize('backend', ['reference', 'native', 'auto'])
+@pytest.mark.filterwarnings('ignore:overflow encountered')
+@pytest.mark.filterwarnings('ignore:invalid value encountered')
+@pytest.mark.filterwarnings('ignore:No fast backend')
+def test_the_path_is_named(packed, tmp_path, backend):
+    """One image of a list of paths and arrays overflows, others do not."""
+    scale = packed.program.find('norm').scale
+    fc = packed.program.find('head.fc')
+    fc.weight[:] = MANY
+    fc.bias[:] = MANY
+    assert np.isfinite(scale).all()
+    try:
+        model = PackedModel(packed, backend)
+    except BackendMissingError:
+        pytest.skip('the compiled library was not built')
+    path = tmp_path / 'a b.png'
+    Image.fromarray(images(1)[0]).save(path)
+    for given, name in ((path, f'0 ({path})'), ([images(1)[0],
+                                                 str(path)], '0 holds'),
+                        ([path, images(1)[0]], f'0 ({path})')):
+        for method in (model, model.predict):
+            with pytest.raises(ValueError, match=re.escape(f'image {name}')):
+                method(given)
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite(bad):
+    logits = np.zeros((3, 4), np.float32)
+    logits[2, 3] = bad
+    with pytest.raises(ValueError, match='logits of image 2 hold NaN or inf'):
+        top_classes(logits, 1, ())
+
+
+def test_scores_of_extreme_logits():
+    """Their difference is beyond float32; no warning, no NaN."""
+    logits = np.array([[MANY, -MANY, 0]], np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        assert top_classes(logits, 3, ())[0].scores == (1, 0, 0)
+
+
+# Copies and pickles
+
+
+def pickled(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+COPIES = [
+    copy.copy, copy.deepcopy, pickled,
+    lambda model: pickle.loads(pickle.dumps(model, 2)),
+    lambda model: pickled(copy.deepcopy(model)),
+    lambda model: copy.deepcopy([model, model])[1]
+]
+
+
+class Named(PackedModel):
+    """A class of a user's own."""
+
+
+@pytest.mark.parametrize('make', COPIES, ids=map(str, range(len(COPIES))))
+@pytest.mark.parametrize('backend,threads', [('reference', None),
+                                             ('native', 2), ('openvino', 1),
+                                             ('auto', None)])
+@pytest.mark.filterwarnings('ignore:No fast backend')
+def test_copies(packed, make, backend, threads):
+    """They compute the same, with what was asked for, after the original."""
+    try:
+        model = Named(packed, backend, threads)
+    except BackendMissingError as error:
+        pytest.skip(str(error))
+    expected = model(images(2))
+    made = make(model)
+    engine = type(model.backend)
+    del model
+    gc.collect()
+    assert type(made) is Named and type(made.backend) is engine
+    assert made._arguments[1:] == (backend, threads)
+    assert (made.classes, made.preprocessing) == (packed.classes,
+                                                  packed.preprocessing)
+    assert np.array_equal(made(images(2)), expected)
+    assert np.array_equal(
+        made.features(images(1))[1],
+        PackedModel(packed, 'reference').features(images(1))[1])
+    # So do backends on their own.
+    x = packed.preprocessing(images(2))
+    assert np.array_equal(
+        make(made.backend).run(x, ['head.fc'])['head.fc'], expected)
+
+
+def test_copies_share_the_arrays_and_deep_copies_do_not(packed):
+    model = PackedModel(packed, 'reference')
+    weight = model.program.find('stem').weight
+    assert copy.copy(model).program.find('stem').weight is weight
+    assert copy.deepcopy(model).program.find('stem').weight is not weight
+
+
+def test_a_pickle_is_about_as_large_as_the_file(packed, tmp_path):
+    size = save_packed(tmp_path / 'net', packed)
+    for backend in ('reference', 'auto'):
+        model = PackedModel(tmp_path / 'net', backend)
+        model(images(4))
+        assert len(pickle.dumps(model)) < size + 1000
 
 
 # The choice of the backend

@@ -1,56 +1,34 @@
-// A loaded program with its plans; any number of threads may run it.
+// A loaded program; any number of threads and processes may run it.
 #pragma once
 
-#include <list>
-#include <mutex>
-#include <string>
+#include <atomic>
 
-#include "plan.h"
+#include "session.h"
 
 namespace mmreact {
-
-// Number, height and width of the images of a call.
-struct Shape {
-  int64_t n, h, w;
-};
 
 class Model {
  public:
   // Throws Error if the bytes are not a packed file.
   Model(const uint8_t* data, size_t size, const Kernel& kernel, int threads);
+  ~Model();
+  Model(const Model&) = delete;
 
-  const Program& program() const { return program_; }
-  const Kernel& kernel() const { return kernel_; }
+  const Program& program() const { return network_.program; }
+  const Kernel& kernel() const { return network_.kernel; }
 
   // Index of an operation; throws Error if there is none of this name.
-  int find(const char* name) const;
+  int find(const char* name) const { return network_.find(name); }
 
   Value shape_of(int operation, int64_t n, int64_t h, int64_t w) const;
 
-  // Arguments as those of mmr_run. Throws Error if the program cannot take the
-  // shape, or if a buffer does not have as many bytes as it should.
-  void run(const float* input, size_t input_bytes, const Shape& shape,
-           int count, const char* const* names, void* const* outputs,
-           const size_t* bytes);
+  // The session of this process. After a fork the child gets one without
+  // threads besides the caller's, since it is one of several as a rule.
+  Session& session();
 
  private:
-  // A plan and what it is for.
-  struct Entry {
-    Shape shape;
-    std::vector<std::string> names;
-    Plan plan;
-
-    bool is_for(const Shape& shape, int count, const char* const* names) const;
-  };
-
-  Plan& find_plan(const Shape& shape, int count, const char* const* names);
-
-  Program program_;
-  std::vector<Prepared> prepared_;
-  const Kernel& kernel_;
-  Workers workers_;
-  std::mutex mutex_;
-  std::list<Entry> plans_;  // latest first
+  const Network network_;
+  std::atomic<Session*> session_;
 };
 
 // The kernel of a name or, if that is null or empty, of the environment's

@@ -1,7 +1,5 @@
 #include "workers.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 
@@ -30,28 +28,26 @@ inline void pause() {
 
 }  // namespace
 
-Workers::Workers(int threads)
-    : wake_(new std::condition_variable), process_(getpid()) {
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+Workers::Workers(int threads) {
+  try {
+    for (int i = 1; i < threads; ++i)
+      workers_.emplace_back([this] { work(); });
+  } catch (...) {  // the system allows no more threads
+    stop();
+    throw;
+  }
 }
 
-Workers::~Workers() {
-  if (is_forked()) {
-    // The threads did not follow through the fork. Neither they nor what they
-    // wait for can be destroyed here: that would wait for them forever.
-    new std::vector<std::thread>(std::move(workers_));
-    wake_.release();
-    return;
-  }
+Workers::~Workers() { stop(); }
+
+void Workers::stop() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stop_ = true;
   }
-  wake_->notify_all();
+  wake_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
-
-bool Workers::is_forked() const { return getpid() != process_; }
 
 void Workers::work() {
   while (!stop_) {
@@ -62,7 +58,7 @@ void Workers::work() {
       if (++spins < kSpins) continue;
       std::unique_lock<std::mutex> lock(mutex_);
       ++sleeping_;
-      wake_->wait(lock, [this] {
+      wake_.wait(lock, [this] {
         return stop_ || static_cast<uint32_t>(ticket_.load()) > 0;
       });
       --sleeping_;
@@ -96,7 +92,7 @@ Clock::duration Workers::run_shared(const Step& step, int64_t chunks) {
   ticket_.store(epoch << 32 | static_cast<uint64_t>(chunks));
   if (sleeping_.load() > 0) {
     std::lock_guard<std::mutex> lock(mutex_);
-    wake_->notify_all();
+    wake_.notify_all();
   }
   while (run_chunk()) {
   }
@@ -117,7 +113,7 @@ Clock::duration Workers::run_shared(const Step& step, int64_t chunks) {
 }
 
 void Workers::run(const std::vector<Step>& steps) {
-  const bool shared = !workers_.empty() && alone_ == 0 && !is_forked();
+  const bool shared = !workers_.empty() && alone_ == 0;
   if (alone_ > 0) --alone_;
   if (shared) affinity_.keep_away(workers_);
   const Clock::time_point start = Clock::now();

@@ -6,7 +6,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -24,7 +23,7 @@ struct Step {
 
 // The units of a step are handed out in chunks, by one atomic ticket that the
 // caller takes from too. So nobody waits for a worker that lost its core,
-// unless that happened within a chunk. After a fork the child works alone.
+// unless that happened within a chunk.
 class Workers {
  public:
   explicit Workers(int threads);
@@ -36,7 +35,7 @@ class Workers {
   void run(const std::vector<Step>& steps);
 
  private:
-  bool is_forked() const;
+  void stop();
   void work();
   bool run_chunk();
   std::chrono::steady_clock::duration run_shared(const Step& step,
@@ -52,10 +51,9 @@ class Workers {
   std::atomic<int> sleeping_{0};
   std::atomic<bool> stop_{false};
   std::mutex mutex_;
-  std::unique_ptr<std::condition_variable> wake_;
+  std::condition_variable wake_;
   std::vector<std::thread> workers_;
   Affinity affinity_;
-  int process_ = 0;
 
   // After stalls that cost more than sharing gave, so many runs are made by
   // the caller alone; twice as many each time it happens again, half as many
