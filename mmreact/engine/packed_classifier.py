@@ -7,7 +7,7 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from ..packed.model import PackedModel
+from ..packed.model import NotFiniteError, PackedModel
 
 
 @MODELS.register_module()
@@ -45,8 +45,20 @@ class PackedClassifier(BaseModel):
         Args:
             inputs (Tensor): ``(N, C, H, W)``, normalised.
             data_samples (list[DataSample], optional): Get the predictions.
+
+        Raises:
+            NotFiniteError: If an image or its logits hold NaN or infinity;
+                with the image's path where its data sample knows it.
         """
-        logits = torch.from_numpy(self.packed(inputs.cpu().numpy()))
+        try:
+            logits = torch.from_numpy(self.packed(inputs.cpu().numpy()))
+        except NotFiniteError as error:
+            sample = data_samples[error.image] if data_samples else None
+            path = getattr(sample, 'img_path', None)
+            if path is None:
+                raise
+            raise NotFiniteError(f'{error} It is {path}.',
+                                 error.image) from error
         if mode == 'tensor':
             return logits
         if mode != 'predict':

@@ -28,38 +28,12 @@ class Prediction:
     names: Tuple[str, ...] = ()
 
 
-def top_classes(logits: np.ndarray, topk: int,
-                classes: Sequence[str]) -> List[Prediction]:
-    """The classes with the highest scores; of equal ones the lower first.
+class NotFiniteError(ValueError):
+    """NaN or infinity, with the number of the image."""
 
-    Args:
-        logits (ndarray): ``(N, num_classes)``.
-        topk (int): How many.
-        classes (Sequence[str]): Their names; empty if unknown.
-
-    Raises:
-        ValueError: If the logits are none, not finite, or too few for
-            ``topk``.
-    """
-    if logits.ndim != 2:
-        raise ValueError(f'The output has shape {logits.shape}, which is not '
-                         '(N, num_classes).')
-    if type(topk) is not int or not 1 <= topk <= logits.shape[1]:
-        raise ValueError(f'topk is {topk!r}, with {logits.shape[1]} classes.')
-    image = first_not_finite(logits)
-    if image is not None:
-        raise ValueError(f'The logits of image {image} hold NaN or infinity: '
-                         'there is no class.')
-    logits = logits.astype(float)
-    exponents = np.exp(logits - logits.max(1, keepdims=True))
-    scores = exponents / exponents.sum(1, keepdims=True)
-    labels = np.argsort(-logits, axis=1, kind='stable')[:, :topk]
-    return [
-        Prediction(
-            tuple(best.tolist()), tuple(row[best].tolist()),
-            tuple(classes[i] for i in best) if classes else ())
-        for best, row in zip(labels, scores)
-    ]
+    def __init__(self, message: str, image: int):
+        super().__init__(message)
+        self.image = image
 
 
 def first_not_finite(values: np.ndarray) -> Optional[int]:
@@ -72,6 +46,41 @@ def first_not_finite(values: np.ndarray) -> Optional[int]:
     if finite.all():
         return None
     return int(finite.reshape(len(values), -1).all(1).argmin())
+
+
+def top_classes(logits: np.ndarray, topk: int,
+                classes: Sequence[str]) -> List[Prediction]:
+    """The classes with the highest scores; of equal ones the lower first.
+
+    Args:
+        logits (ndarray): ``(N, num_classes)``.
+        topk (int): How many.
+        classes (Sequence[str]): Their names; empty if unknown.
+
+    Raises:
+        ValueError: If the logits are none, or too few for ``topk``.
+        NotFiniteError: If they hold NaN or infinity.
+    """
+    if logits.ndim != 2:
+        raise ValueError(f'The output has shape {logits.shape}, which is not '
+                         '(N, num_classes).')
+    if type(topk) is not int or not 1 <= topk <= logits.shape[1]:
+        raise ValueError(f'topk is {topk!r}, with {logits.shape[1]} classes.')
+    image = first_not_finite(logits)
+    if image is not None:
+        raise NotFiniteError(
+            f'The logits of image {image} hold NaN or infinity: there is no '
+            'class.', image)
+    logits = logits.astype(float)
+    exponents = np.exp(logits - logits.max(1, keepdims=True))
+    scores = exponents / exponents.sum(1, keepdims=True)
+    labels = np.argsort(-logits, axis=1, kind='stable')[:, :topk]
+    return [
+        Prediction(
+            tuple(best.tolist()), tuple(row[best].tolist()),
+            tuple(classes[i] for i in best) if classes else ())
+        for best, row in zip(labels, scores)
+    ]
 
 
 class PackedModel:
@@ -139,8 +148,8 @@ class PackedModel:
         """Compute the logits.
 
         Raises:
-            ValueError: If the images are not as described above, or they or
-                the logits are not finite; names the image.
+            ValueError: If the images are not as described above.
+            NotFiniteError: If they or the logits hold NaN or infinity.
         """
         return self._run(images, [self.program.output])[0]
 
@@ -169,9 +178,9 @@ class PackedModel:
         for name in names:
             bad = first_not_finite(results[name])
             if bad is not None:
-                raise ValueError(
+                raise NotFiniteError(
                     f'The result {name!r} of {_called(images, bad)} holds NaN '
-                    'or infinity: float32 overflows in this network.')
+                    'or infinity: float32 overflows in this network.', bad)
         return [results[name].astype(np.float32, copy=False) for name in names]
 
     def _prepare(self, images: Images) -> np.ndarray:
@@ -181,8 +190,9 @@ class PackedModel:
                 x = np.ascontiguousarray(images, np.float32)
             bad = first_not_finite(x)
             if bad is not None:
-                raise ValueError(f'{_called(images, bad).capitalize()} holds '
-                                 'NaN, infinity, or what float32 cannot hold.')
+                raise NotFiniteError(
+                    f'{_called(images, bad).capitalize()} holds NaN, '
+                    'infinity, or what float32 cannot hold.', bad)
         else:
             x = self._preprocess(images)
         if x.shape not in self._checked:

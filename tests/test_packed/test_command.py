@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmreact.packed import PackedFile, Prediction, Program, ops, save_packed
+from mmreact.packed import (PackedFile, Prediction, Preprocessing, Program,
+                            ops, save_packed)
 from mmreact.packed.__main__ import main
 from mmreact.packed.command import is_name
 from mmreact.packed.image_files import draw, drawing_paths, find_images
@@ -133,6 +134,39 @@ def test_unreadable_images_stop_nothing(net, run, tmp_path, form):
         assert all(row['label'] == '' for row in bad) and len(rows) == 13
     else:
         assert len(rows) == 6
+
+
+@pytest.mark.filterwarnings('ignore:overflow encountered')
+@pytest.mark.parametrize('form', ['--json', '--csv', '--topk=2'])
+@pytest.mark.parametrize('backend', ['reference', 'auto'])
+def test_scores_that_are_not_finite_stop_nothing(run, tmp_path, form, backend):
+    """Bright images overflow; what is printed is JSON, and names them."""
+    ones = np.ones(3, np.float32)
+    program = Program((3, 4, 4), [
+        ops.AdaptiveAvgPool2d('pool', ('input', )),
+        ops.Flatten('flat', ('pool', )),
+        ops.Affine('scale', ('flat', ), 2e36 * ones, 0 * ones),
+    ], 'scale')
+    preprocessing = Preprocessing(mean=(0., ) * 3, std=(1., ) * 3)
+    save_packed(tmp_path / 'net', PackedFile(program, preprocessing))
+    for i, level in enumerate((0, 255, 7)):
+        image = np.full((4, 4, 3), level, np.uint8)
+        Image.fromarray(image).save(tmp_path / f'{i}.png')
+    files = [tmp_path / f'{i}.png' for i in range(3)]
+    code, out, err = run(tmp_path / 'net', *files, form, '--backend', backend)
+    assert code == 'Error: 1 of 3 images were not classified.'
+    assert err.startswith(f'Error: Cannot classify {files[1]}: ')
+    assert 'NaN or infinity' in err and err.count('\n') == 1
+    assert 'nan' not in out.replace(err[7:-1], '').lower()
+    if form == '--json':
+        rows = [
+            json.loads(line, parse_constant=pytest.fail)
+            for line in out.splitlines()
+        ]
+        assert ['error' in row for row in rows] == [False, True, False]
+    elif form == '--csv':
+        rows = list(csv.DictReader(io.StringIO(out)))
+        assert [r['file'] for r in rows if r['error']] == [str(files[1])]
 
 
 def test_one_unreadable_image(net, run, tmp_path):
