@@ -60,8 +60,9 @@ $(STAMP): $(REQUIREMENTS) requirements/common.txt $(PHOTOGRAPHS) setup.cfg \
 demo: setup
 	@$(BIN)/python tools/demo.py $(DEMO_ARGS)
 
+# -E: whatever PYTHON* variables say.
 test: setup
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(BIN)/python -E -m pytest $(TEST_ARGS)
 
 # An environment of its own: the forks lie where the originals would.
 test-onedl:

@@ -1,5 +1,9 @@
-"""Small data and small configs that several tests train with."""
+"""Small data and small configs that several tests train with.
+
+Also the environment of all tests, and of the processes that they start.
+"""
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +42,23 @@ custom_hooks = [
 ]
 randomness = dict(seed=3, deterministic=True)
 '''
+
+#: Variables that choose what mmreact, Python, launchers and terminals do, and
+#: send requests to servers on this machine elsewhere.
+FOREIGN = re.compile(
+    r'(?!MMREACT_KERNEL$)MMREACT_.*|PYTHON.*|SLURM_.*|TORCHELASTIC_.*|'
+    r'(LOCAL_|GROUP_|NODE_)?RANK|(LOCAL_)?WORLD_SIZE|MASTER_(ADDR|PORT)|'
+    r'NNODES|PORT|LANGUAGE|COLUMNS|(NO|FORCE)_COLOR|.*_proxy', re.IGNORECASE)
+
+
+def pytest_configure():
+    """Make the environment the same on every machine."""
+    if sys.flags.optimize:
+        raise pytest.UsageError('Python was told to leave out assertions '
+                                '(-O, PYTHONOPTIMIZE): tests need them.')
+    for name in filter(FOREIGN.fullmatch, list(os.environ)):
+        del os.environ[name]
+    os.environ['LC_ALL'] = 'C.UTF-8'
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
