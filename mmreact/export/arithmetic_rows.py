@@ -13,7 +13,7 @@ from .rows import Site, lowers
 Number = (int, float)
 
 
-@lowers(operator.add, torch.add, 'add')
+@lowers(operator.add, torch.add, 'add', pointwise=True)
 def add(site: Site, input, other, alpha=1) -> Ref:
     if alpha != 1:
         other = site.affine(
@@ -25,19 +25,19 @@ def add(site: Site, input, other, alpha=1) -> Ref:
     return site.affine(x, 1., _per_channel(site, x, value))
 
 
-@lowers(operator.sub, torch.sub, 'sub')
+@lowers(operator.sub, torch.sub, 'sub', pointwise=True)
 def subtract(site: Site, input, other, alpha=1) -> Ref:
     if isinstance(other, Ref):
         return add(site, input, site.affine(other, -alpha, part='negative'))
     return add(site, input, -alpha * other)
 
 
-@lowers(operator.neg, torch.neg, 'neg')
+@lowers(operator.neg, torch.neg, 'neg', pointwise=True)
 def negate(site: Site, input: Ref) -> Ref:
     return site.affine(input, -1.)
 
 
-@lowers(operator.mul, torch.mul, 'mul')
+@lowers(operator.mul, torch.mul, 'mul', pointwise=True)
 def multiply(site: Site, input, other) -> Ref:
     if isinstance(input, Ref) and isinstance(other, Ref):
         return site.add(ops.Multiply, input, other)
@@ -48,7 +48,7 @@ def multiply(site: Site, input, other) -> Ref:
     return site.add(ops.Scale, x, factor=factor)
 
 
-@lowers(operator.truediv, torch.div, 'div')
+@lowers(operator.truediv, torch.div, 'div', pointwise=True)
 def divide(site: Site, input: Ref, other) -> Ref:
     site.require(
         isinstance(input, Ref) and isinstance(other, (Tensor, *Number)),

@@ -1,6 +1,6 @@
 """A program in the making: its constants are float64 still."""
 from dataclasses import dataclass, replace
-from typing import Dict, List, Optional, Tuple, Type
+from typing import Dict, List, Optional, Set, Tuple, Type
 
 import numpy as np
 from torch import fx
@@ -37,7 +37,10 @@ class Draft:
             whose value it gives. One in the midst of a layer has none.
         origins (Dict[str, fx.Node]): Operation -> the node it was made for.
         outputs (List[str]): The output, then the features.
-        fixed_size (bool): The operations are those for this size of image.
+        fixed_size (bool): The graph is one for this size of image only.
+        sized (Set[str]): Operations whose constants are for this size only.
+        partial (Dict[str, tuple]): Means over one side of a map -> what they
+            are the mean of, and the other side's axis.
     """
 
     def __init__(self, input_shape: Tuple[int, int, int]):
@@ -48,6 +51,8 @@ class Draft:
         self.node: Optional[fx.Node] = None  # the one being lowered
         self.outputs: List[str] = []
         self.fixed_size = False
+        self.sized: Set[str] = set()
+        self.partial: Dict[str, Tuple[Ref, int]] = {}
         self.values = {INPUT: ops.Value('real', (1, *self.input_shape))}
 
     def ref(self, name: str) -> Ref:
@@ -121,7 +126,12 @@ class Draft:
             self._drop(name)
 
     def fix_size(self) -> None:
-        """Begin with an operation that no other size of image fits."""
+        """Begin with an operation that no other size of image fits.
+
+        Only if that is needed, after :meth:`prune`.
+        """
+        if not self.fixed_size and not self.sized & self.operations.keys():
+            return
         size = np.ones((1, *self.input_shape[1:]))
         op = ops.Scale(self._unique('size'), (INPUT, ), factor=size)
         self._rename(INPUT, op.name)

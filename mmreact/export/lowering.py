@@ -8,22 +8,24 @@ import inspect
 from dataclasses import dataclass
 from typing import Any, Dict, List, Sequence
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from ..packed.ops import ProgramError
 from ..packed.program import INPUT, Program
 from . import (activation_rows, arithmetic_rows, layer_rows, pooling_rows,
-               shape_rows, weight_rows)
+               shape_rows, slicing_rows, weight_rows)
+from .arrangement import Arranged, shape_of, without_repeats
 from .draft import Draft, LoweringError, Ref
 from .folding import fold
 from .nodes import describe, path_of
 from .rows import FUNCTIONS, Site, find_layer, known
+from .settling import settle
 from .sizes import Images, Side
 from .tracing import trace
 
 #: The modules whose import makes the rows.
 ROWS = (activation_rows, arithmetic_rows, layer_rows, pooling_rows, shape_rows,
-        weight_rows)
+        slicing_rows, weight_rows)
 
 
 @dataclass
@@ -88,12 +90,12 @@ def lower_traced(model: nn.Module, input_shape: Sequence[int]) -> Lowered:
             continue
         draft.node = node
         env[node] = _lower_node(draft, module, node, args, kwargs)
+        _check_shape(module, node, env[node])
         if isinstance(env[node], Ref):
             draft.nodes.setdefault(env[node].name, node)
     draft.nodes.pop(INPUT, None)
     draft.prune()
-    if draft.fixed_size:
-        draft.fix_size()
+    draft.fix_size()
     fold(draft)
     try:
         return Lowered(draft.finish(), module, draft.nodes, draft.origins)
@@ -124,9 +126,48 @@ def _lower_node(draft: Draft, module: fx.GraphModule, node: fx.Node, args,
             f'{describe(module, node)} is called in a way that is not known: '
             f'{error}.') from error
     try:
-        return row(*args, **kwargs)
+        return _call(row, site, args, kwargs)
     except ProgramError as error:
         raise LoweringError(str(error)) from error
+
+
+def _call(row, site: Site, args, kwargs):
+    """A row's result; what is arranged otherwise only if the row knows."""
+    arranged = _find((args, kwargs), Arranged)
+    if not arranged or row.views:
+        return row(*args, **kwargs)
+    # What was expanded fits an operation without being repeated.
+    bases = {x: settle(site, without_repeats(x)) for x in arranged}
+    rest = {x.dims for x in bases.values() if isinstance(x, Arranged)}
+    if rest:
+        site.require(
+            row.pointwise and len(rest) == 1
+            and len(arranged) == len(_find((args, kwargs), (Ref, Arranged))),
+            f'it takes images and vectors, not {arranged[0]}')
+        bases = {x: x.base for x in arranged}
+    args, kwargs = fx.node.map_aggregate((args, kwargs),
+                                         lambda x: bases.get(x, x)
+                                         if isinstance(x, Arranged) else x)
+    result = row(*args, **kwargs)
+    return settle(site, Arranged(result, rest.pop())) if rest else result
+
+
+def _find(value, kinds) -> list:
+    found: list = []
+    fx.node.map_aggregate(
+        value, lambda x: found.append(x) if isinstance(x, kinds) else None)
+    return found
+
+
+def _check_shape(module: fx.GraphModule, node: fx.Node, result) -> None:
+    """Require the shape that torch gives."""
+    value = node.meta.get('value')
+    if isinstance(result, (Ref, Arranged)) and isinstance(value, Tensor):
+        shape = shape_of(result) if isinstance(result, Ref) else result.shape
+        if shape != tuple(value.shape):
+            raise LoweringError(
+                f'{describe(module, node)} gives {tuple(value.shape)[1:]} '
+                f'for an image, but its row {shape[1:]}.')
 
 
 def _find_row(module: fx.GraphModule, node: fx.Node):
@@ -151,11 +192,8 @@ def _stays_whole(layer: nn.Module) -> bool:
 
 def _check_sizes(site: Site, arguments) -> None:
     """Refuse the number of images; keep heights and widths as they are."""
-    kinds = set()
-    fx.node.map_aggregate(arguments, lambda x: kinds.add(type(x)))
-    site.require(Images not in kinds, 'it takes the number of images')
-    if Side in kinds:
-        site.draft.fixed_size = True
+    site.require(not _find(arguments, Images), 'it takes the number of images')
+    site.sized = bool(_find(arguments, Side))
 
 
 def _get(module: nn.Module, path: str) -> Any:
@@ -170,7 +208,7 @@ def _is_constant(value) -> bool:
         value = tuple(value.values())
     if isinstance(value, (tuple, list)):
         return all(map(_is_constant, value))
-    return not isinstance(value, (Ref, Images))
+    return not isinstance(value, (Ref, Arranged, Images))
 
 
 def _refs(value):
@@ -192,6 +230,10 @@ def _outputs(result) -> List[Ref]:
     outputs = features = result
     if isinstance(result, dict) and set(result) == {'output', 'features'}:
         outputs, features = result['output'], result['features']
+    for value in _find(result, Arranged):
+        raise LoweringError(f'The forward returns a value arranged as {value}'
+                            '; images (N, C, H, W) and vectors (N, C) can be '
+                            'returned.')
     outputs = list(_refs(outputs))
     if not outputs:
         raise LoweringError('The forward returns no tensors, or in another '

@@ -42,6 +42,10 @@ class Replay(fx.Interpreter):
 
         return value(node)
 
+    def call_module(self, target, args, kwargs):
+        # Without hooks: what they do is in the graph.
+        return self.fetch_attr(target).forward(*args, **kwargs)
+
     def _call(self, node: fx.Node, value):
         args, kwargs = fx.node.map_arg((node.args, node.kwargs), value)
         return getattr(self, node.op)(node.target, args, kwargs)

@@ -15,6 +15,7 @@ from torch import nn
 
 from ..packed import ops
 from .draft import Draft, LoweringError, Ref
+from .sizes import plain
 
 #: Type of a layer -> function(site, layer, *arguments of its forward).
 LAYERS: Dict[Type[nn.Module], Callable] = {}
@@ -22,7 +23,10 @@ LAYERS: Dict[Type[nn.Module], Callable] = {}
 FUNCTIONS: Dict[Union[Callable, str], Callable] = {}
 
 
-def lowers(*keys: Union[Type[nn.Module], Callable, str], sizes: bool = False):
+def lowers(*keys: Union[Type[nn.Module], Callable, str],
+           sizes: bool = False,
+           views: bool = False,
+           pointwise: bool = False):
     """Make a row: the decorated function lowers these layers or functions.
 
     It gets a :class:`Site`, for a layer the module, and then what it is called
@@ -36,10 +40,15 @@ def lowers(*keys: Union[Type[nn.Module], Callable, str], sizes: bool = False):
             with sizes of maps (:mod:`.sizes`) among its arguments. Otherwise
             the number of images is refused, and sizes of maps make the
             program one for this size of image only.
+        views (bool): As ``sizes``, and values that are arranged otherwise
+            than images and vectors (:mod:`.arrangement`) are taken as such.
+        pointwise (bool): Each number of the result depends on one number of
+            a value only, so that the arrangement does not matter.
     """
 
     def register(function: Callable) -> Callable:
-        function.sizes = sizes
+        function.sizes, function.views = sizes or views, views
+        function.pointwise = pointwise
         for key in keys:
             is_layer = isinstance(key, type) and issubclass(key, nn.Module)
             (LAYERS if is_layer else FUNCTIONS)[key] = function
@@ -99,20 +108,31 @@ class Site:
         path (str): Name of the operation that gives the place's result: the
             layer's path, or that of the module around a function and the
             function's name.
+        sized (bool): What is added is for this size of image only.
     """
 
-    def __init__(self, draft: Draft, path: str):
+    def __init__(self, draft: Draft, path: str, sized: bool = False):
         self.draft = draft
         self.path = path
+        self.sized = sized
 
     def add(self,
             cls: Type[ops.Operation],
             *inputs: Ref,
             part: str = '',
+            sized: bool = False,
             **constants) -> Ref:
-        """Append an operation; ``part`` names one that is not the last."""
+        """Append an operation.
+
+        Args:
+            part (str): Names one that is not the last of the site.
+            sized (bool): Its constants are those of this size of image.
+        """
         name = f'{self.path}.{part}' if part else self.path
-        return self.draft.add(cls, name, *inputs, **constants)
+        ref = self.draft.add(cls, name, *inputs, **plain(constants))
+        if sized or self.sized:
+            self.draft.sized.add(ref.name)
+        return ref
 
     def affine(self, x: Ref, scale=1., shift=0., part: str = '') -> Ref:
         """Append ``scale x + shift``; numbers are for all channels."""

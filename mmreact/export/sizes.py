@@ -10,10 +10,12 @@ from typing import Any, Callable, List
 import torch
 from torch import Tensor, fx
 
-#: The number of images while shapes are found.
-IMAGES = 2**31 - 1
+#: The number of images while shapes are found: the millionth prime.
+IMAGES = 15_485_863
 #: Other integers between these come from the number of images.
-_LOW, _HIGH = 2**28, 2**48
+_LOW, _HIGH = IMAGES // 2, 64 * IMAGES
+#: What gives a list along a dimension, by default the first.
+_LISTS = ('unbind', 'split', 'split_with_sizes', 'vsplit')
 
 
 class Images(int):
@@ -123,6 +125,12 @@ def is_mixed(value) -> bool:
     return type(value) is int and _LOW < abs(value) < _HIGH
 
 
+def plain(value):
+    """A structure with integers in the place of sizes."""
+    return fx.node.map_aggregate(
+        value, lambda x: int.__int__(x) if isinstance(x, Side) else x)
+
+
 def without_data(value):
     """A structure with what its proxies stand for, and tensors without data.
 
@@ -142,3 +150,10 @@ def without_data(value):
     if type(value) in (tuple, list):
         return type(value)(map(without_data, value))
     return int.__int__(value) if isinstance(value, Side) else value
+
+
+def lists_images(target, args, kwargs) -> bool:
+    """Whether a call gives a list with an entry for each image."""
+    name = getattr(target, '__name__', target)
+    dims = [*args[1 if name == 'unbind' else 2:], kwargs.get('dim', 0)]
+    return name in _LISTS and dims[0] in (0, -args[0].ndim)

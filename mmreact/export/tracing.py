@@ -16,8 +16,8 @@ from ..layers.copying import copy_model
 from .draft import LoweringError
 from .in_place import remove_in_place
 from .nodes import is_torch_layer
-from .sizes import (IMAGES, Side, Sized, is_images, is_mixed, tensors_of,
-                    without_data)
+from .sizes import (IMAGES, Side, Sized, is_images, is_mixed, lists_images,
+                    tensors_of, without_data)
 
 #: More nodes than any network has: a loop over images or pixels.
 MAX_NODES = 1 << 16
@@ -120,6 +120,7 @@ class _Tracer(fx.Tracer):
         result = super().call_module(module, forward, args, kwargs)
         if leaf:
             vars(module).pop('forward', None)
+            _keep_tensors(module)
         self.path = outside  # after an error it stays where that was
         return result
 
@@ -213,6 +214,8 @@ class _Tracer(fx.Tracer):
         """What a step gives for tensors without data; None if not known."""
         try:
             args, kwargs = without_data(args), without_data(kwargs)
+            if lists_images(target, args, kwargs):
+                return None
             if kind == 'call_module':
                 return self._evaluate_layer(
                     self.root.get_submodule(target), args, kwargs)
@@ -223,10 +226,13 @@ class _Tracer(fx.Tracer):
             return None
 
     def _evaluate_layer(self, layer: nn.Module, args, kwargs):
+        if isinstance(layer, nn.RNNBase):
+            return None  # a loop over its first dimension
         if layer not in self.without_data:
             memo = {
                 id(x): without_data(x)
-                for x in (*layer.parameters(), *layer.buffers())
+                for x in (*layer.parameters(), *layer.buffers(),
+                          *vars(layer).values()) if isinstance(x, Tensor)
             }
             vars(layer).pop('forward', None)
             self.without_data[layer] = deepcopy(layer, memo)
@@ -236,6 +242,14 @@ class _Tracer(fx.Tracer):
             return layer.forward(*args, **kwargs)
         finally:
             self.evaluating = False
+
+
+def _keep_tensors(layer: nn.Module) -> None:
+    """Make buffers of tensors that a pre-hook has put into a layer."""
+    for name, value in list(vars(layer).items()):
+        if isinstance(value, Tensor):
+            delattr(layer, name)
+            layer.register_buffer(name, value.detach())
 
 
 def _asked(node: fx.Node) -> Tuple[int, int]:

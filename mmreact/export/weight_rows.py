@@ -3,7 +3,7 @@
 A weight is the tensor that the function gets, whatever the layer around it
 made of its parameters.
 """
-from typing import Optional
+from typing import Optional, Union
 
 import numpy as np
 import torch.nn.functional as F
@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.nn.modules.utils import _pair
 
 from ..packed import ops
+from .arrangement import Arranged, arrange
 from .draft import Ref
 from .rows import Site, lowers
+from .settling import settle
 
 
 def window(site: Site, kernel, stride, padding, dilation) -> dict:
@@ -48,17 +50,27 @@ def conv2d(site: Site,
         **window(site, weight.shape[2:], stride, padding, dilation))
 
 
-@lowers(F.linear)
+@lowers(F.linear, views=True)
 def linear(site: Site,
-           input: Ref,
+           input: Union[Ref, Arranged],
            weight: Tensor,
-           bias: Optional[Tensor] = None) -> Ref:
-    weight = site.array(weight)
-    return site.add(
-        ops.Linear,
-        input,
-        weight=weight,
-        bias=site.array(bias, len(weight), 0.))
+           bias: Optional[Tensor] = None) -> Union[Ref, Arranged]:
+    array = site.array(weight)
+    if isinstance(input, Ref):
+        return site.add(
+            ops.Linear,
+            input,
+            weight=array,
+            bias=site.array(bias, len(array), 0.))
+    # The last dimension of an image: a 1x1 convolution.
+    channels = arrange(input.base).dims[1]
+    site.require(
+        input.dims[-1] == channels and len(input.base.shape) == 4
+        and len(input.dims) > 2,
+        f'it runs along the last dimension of {input}; known are the channels')
+    result = conv2d(site, input.base, weight[:, :, None, None], bias)
+    dims = (*input.dims[:-1], arrange(result).dims[1])
+    return settle(site, Arranged(result, dims))
 
 
 @lowers(F.batch_norm)
