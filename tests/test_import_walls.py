@@ -24,7 +24,7 @@ WALLS = {
     'layers': ({'functional'}, OPENMMLAB),
     'analysis': ({'functional', 'layers'}, OPENMMLAB),
     'utils': ({'compat', 'version'} | LIGHT, set()),
-    'datasets': ({'compat', 'utils'}, set()),
+    'datasets': ({'compat', 'packed', 'utils'}, set()),
     'models': ({'compat', 'functional', 'layers', 'utils',
                 'zoo/model_hub'}, set()),
     'engine': ({

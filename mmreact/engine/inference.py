@@ -2,15 +2,16 @@
 from pathlib import Path
 from typing import Optional, Union
 
-import numpy as np
 import torch
 from mmengine.config import Config
 
+from ..packed.command import say_trained_on
 from ..packed.image_files import Predict
 from ..packed.model import Prediction, top_classes
 from ..utils.checkpoint import load_checkpoint
 from ..utils.recorded_config import recorded_config
-from .packing import class_names, image_preprocessing, load_model
+from .packing import (class_names, image_preprocessing, load_model,
+                      training_images)
 from .stages.checks import get_num_classes
 
 
@@ -18,9 +19,10 @@ def checkpoint_predict(checkpoint: Union[str, Path],
                        topk: int,
                        config: Optional[str] = None,
                        device: Optional[str] = None) -> Predict:
-    """What classifies an image with a checkpoint.
+    """What classifies image files with a checkpoint.
 
     Images are prepared as by a packed file of it: as its test pipeline does.
+    What the network was trained on is said on standard error.
 
     Args:
         checkpoint (str | Path): File or address.
@@ -42,10 +44,11 @@ def checkpoint_predict(checkpoint: Union[str, Path],
     names = class_names(cfg, content, get_num_classes(cfg.model))
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = load_model(cfg, checkpoint).to(device)
+    say_trained_on(training_images(cfg).text)
 
     @torch.inference_mode()
-    def predict(image: np.ndarray) -> Prediction:
-        x = torch.from_numpy(prepare(image)).to(device)
+    def predict(file: Path) -> Prediction:
+        x = torch.from_numpy(prepare(file)).to(device)
         try:
             logits = model(x, mode='tensor').cpu().numpy()
         except RuntimeError as error:

@@ -1,9 +1,15 @@
 """The test pipeline of a config as the preprocessing of a packed file."""
+from dataclasses import replace
 from typing import Callable, Dict, Optional, Sequence, Tuple
 
 from ..packed.preprocessing import Preprocessing
+from ..packed.resizing import Resize
 from .draft import LoweringError
 
+#: Backend of MMCV -> library of packed files.
+LIBRARIES = dict(pillow='pillow', cv2='opencv')
+#: Filter of a resizing that a pipeline does not have.
+FILTER = 'lanczos'
 #: Type of a transform -> function(its config, the preprocessing so far).
 TRANSFORMS: Dict[str, Callable[[dict, dict], None]] = {}
 
@@ -33,7 +39,7 @@ def read_preprocessing(pipeline: Sequence[dict],
     Raises:
         LoweringError: Names a transform or an option that has no counterpart.
     """
-    found: dict = dict(order='rgb')
+    found: dict = dict(order='rgb', channels=channels)
     for transform in pipeline:
         name = transform['type']
         if name not in TRANSFORMS:
@@ -43,6 +49,7 @@ def read_preprocessing(pipeline: Sequence[dict],
                 f'{", ".join(TRANSFORMS)}. Change the pipeline, or pack '
                 'without preprocessing.')
         TRANSFORMS[name](transform, found)
+    found.pop('channels')
     order = found.pop('order')
     options = dict(data_preprocessor or {})
     _require(
@@ -58,6 +65,31 @@ def read_preprocessing(pipeline: Sequence[dict],
         mean=mean,
         std=std,
         channels='gray' if channels == 1 else order)
+
+
+def take_any_size(made: Preprocessing,
+                  size: Tuple[int, int],
+                  objects: bool = False) -> Preprocessing:
+    """Put a resizing before a pipeline that was made for images of one size.
+
+    Images of this size get the same pixels as before.
+
+    Args:
+        made (Preprocessing): Of the pipeline, which does not resize.
+        size (tuple[int]): Height and width of the data set's images.
+        objects (bool): Whether they show single objects on black, which are
+            cut out and centred. Photographs cover the size, and what is
+            beyond its edges is cut off.
+    """
+    crop = made.crop and (min(made.crop[0], size[0]), min(
+        made.crop[1], size[1]))
+    if objects:
+        crop = None if crop == size else crop
+    mode = 'object' if objects else 'cover'
+    return replace(
+        made,
+        resize=Resize(mode=mode, size=size, filter=FILTER),
+        crop=crop if objects else crop or size)
 
 
 def _per_channel(values, default: float, channels: int) -> Tuple[float, ...]:
@@ -80,24 +112,50 @@ def nothing(transform: dict, found: dict) -> None:
 
 @reads('LoadImage', 'FastLoadImage', 'LoadImageFromFile')
 def load_image(transform: dict, found: dict) -> None:
-    decoder = 'cv2' if transform['type'] == 'LoadImageFromFile' else 'pillow'
-    _require((transform.get('imdecode_backend', decoder),
-              transform.get('color_type', 'color')) == ('pillow', 'color'),
+    default = 'cv2' if transform['type'] == 'LoadImageFromFile' else 'pillow'
+    decoder = transform.get('imdecode_backend', default)
+    kinds = [('pillow', 'color'), ('cv2', 'color')]
+    if found['channels'] == 1:
+        kinds.append(('pillow', 'grayscale'))
+    _require((decoder, transform.get('color_type', 'color')) in kinds,
              transform['type'], transform,
-             "imdecode_backend='pillow' and color_type='color'")
-    found['order'] = 'bgr'
+             "imdecode_backend='pillow' or 'cv2' and color_type='color', and "
+             "for networks of one channel 'grayscale' with 'pillow'")
+    found.update(order='bgr', decoder=LIBRARIES[decoder])
 
 
 @reads('ResizeEdge')
 def resize_edge(transform: dict, found: dict) -> None:
-    options = dict(edge='short', backend='cv2', interpolation='bilinear')
-    options.update(transform)
-    _require((options['edge'], options['backend'], options['interpolation'])
-             == ('short', 'pillow', 'bilinear')
-             and not {'resize_short', 'crop', 'pad'} & set(found),
-             'ResizeEdge', transform,
-             "edge='short' and backend='pillow', once and first")
-    found['resize_short'] = transform['scale']
+    """Length of an edge; the other one keeps the ratio."""
+    mode = transform.get('edge', 'short')
+    found['resize'] = _resize(transform, found, mode, transform['scale'])
+
+
+@reads('Resize')
+def resize(transform: dict, found: dict) -> None:
+    """MMCV's: width and height, or what they have to hold."""
+    scale = transform.get('scale')
+    _require(scale is not None, 'Resize', transform, 'one with scale')
+    size = (scale, scale) if isinstance(scale, int) else tuple(scale[::-1])
+    mode = 'fit' if transform.get('keep_ratio') else 'stretch'
+    found['resize'] = _resize(transform, found, mode, size)
+
+
+def _resize(transform: dict, found: dict, mode: str, size) -> Resize:
+    name = transform['type']
+    _require(not {'resize', 'crop', 'pad'} & set(found), name, transform,
+             'one resizing, before crop and padding')
+    backend = transform.get('backend', 'cv2')
+    _require(backend in LIBRARIES, name, transform,
+             "backend='pillow' or 'cv2'")
+    try:
+        return Resize(
+            mode=mode,
+            size=size,
+            filter=transform.get('interpolation', 'bilinear'),
+            library=LIBRARIES[backend])
+    except ValueError as error:
+        raise LoweringError(f'{name} of the test pipeline: {error}') from error
 
 
 @reads('CenterCrop')

@@ -12,6 +12,7 @@ from .container import write
 from .image_files import (Predict, Result, classify, draw, drawing_paths,
                           find_images, names, printable)
 from .model import PackedModel
+from .reading import read_image
 
 COLUMNS = ('file', 'rank', 'label', 'name', 'score', 'error')
 
@@ -65,7 +66,9 @@ def open_packed(model: str,
 
 
 def packed_predict(model: PackedModel, topk: int) -> Predict:
-    """What classifies an image with a packed network.
+    """What classifies image files with a packed network.
+
+    Says on standard error what the network was trained on.
 
     Args:
         model (PackedModel): The network.
@@ -84,7 +87,18 @@ def packed_predict(model: PackedModel, topk: int) -> Predict:
         raise ValueError(f'The output of the packed file has shape {shape}, '
                          'which is not (N, num_classes).')
     topk = min(topk, shape[1])
-    return lambda image: model.predict(image, topk)[0]
+    say_trained_on(model.source.get('images', ''))
+    return lambda file: model.predict(file, topk)[0]
+
+
+def say_trained_on(images: str) -> None:
+    """Say what a network can know, if that is known."""
+    if images:
+        print(
+            f'Note: the network was trained on {printable(images)}. What '
+            'looks different gets a class, and often a high score, all the '
+            'same.',
+            file=sys.stderr)
 
 
 def as_text(result: Result) -> str:
@@ -205,5 +219,5 @@ def run(paths: Sequence[str], load: Callable[[int], Predict],
 
 def _save(result: Result, path: Path) -> None:
     picture = io.BytesIO()
-    draw(result.image, result.prediction).save(picture, 'PNG')
+    draw(read_image(result.file), result.prediction).save(picture, 'PNG')
     write(path, picture.getvalue())

@@ -11,6 +11,7 @@ from .container import (Strings, Tensors, dumps, loads, naming, parse_json,
 from .ops import OPERATIONS, Conv2d, Linear, Operation, kind_of
 from .preprocessing import Preprocessing
 from .program import Program
+from .resizing import Resize
 
 #: The metadata that hold JSON, and what it is.
 PARTS = dict(
@@ -28,7 +29,8 @@ class PackedFile:
         preprocessing (Preprocessing, optional): From images to its input.
         classes (tuple[str]): Names of the classes; empty if unknown.
         source (dict[str, str]): Where it comes from: ``config``,
-            ``checkpoint``, ``checkpoint_sha256``, ``mmreact`` (the version).
+            ``checkpoint``, ``checkpoint_sha256``, ``mmreact`` (the version),
+            ``images`` (what it was trained on).
 
     Raises:
         ValueError: If the parts do not fit.
@@ -177,13 +179,25 @@ def decode(metadata: Strings, tensors: Tensors) -> PackedFile:
     }
     _require_keys('the metadata', parts, PARTS)
     program = _decode_program(parts['program'], dict(tensors))
-    preprocessing = parts['preprocessing']
-    if preprocessing is not None:
-        known = {f.name: object for f in fields(Preprocessing)}
-        _require_keys('the preprocessing', preprocessing, known)
-        preprocessing = Preprocessing(**_tuples(preprocessing))
+    preprocessing = decode_preprocessing(parts['preprocessing'])
     return PackedFile(program, preprocessing, parts['classes'],
                       parts['source'])
+
+
+def decode_preprocessing(entry: Optional[dict]) -> Optional[Preprocessing]:
+    if entry is None:
+        return None
+    entry = _fields('the preprocessing', entry, Preprocessing)
+    if entry['resize'] is not None:
+        entry['resize'] = Resize(
+            **_fields('the resizing', entry['resize'], Resize))
+    return Preprocessing(**entry)
+
+
+def _fields(what: str, entry: Any, cls: type) -> dict:
+    """The fields of a dataclass from exactly their keys."""
+    _require_keys(what, entry, {f.name: object for f in fields(cls)})
+    return _tuples(entry)
 
 
 def _decode_program(entry: dict, tensors: Tensors) -> Program:

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from .model import Prediction
-from .preprocessing import read_image
+from .reading import ImageError
 
 #: Files that are looked for in folders.
 SUFFIXES = ('.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif',
@@ -18,8 +18,8 @@ SHORT_EDGE = 256
 LONG_EDGE = 2048
 TEXT, BACKGROUND = (255, 255, 255), (0, 0, 0, 160)
 
-#: An image, (H, W, 3) uint8 RGB -> its classes.
-Predict = Callable[[np.ndarray], Prediction]
+#: The path of an image -> its classes.
+Predict = Callable[[Path], Prediction]
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,10 @@ class Result:
     Args:
         file (Path): The file.
         prediction (Prediction, optional): Its classes.
-        image (ndarray, optional): ``(H, W, 3)`` uint8, RGB.
-        error (str): Why there are none of both; empty if there are.
+        error (str): Why there are none; empty if there are.
     """
     file: Path
     prediction: Optional[Prediction] = None
-    image: Optional[np.ndarray] = None
     error: str = ''
 
 
@@ -82,12 +80,9 @@ def classify(files: Iterable[Path], predict: Predict) -> Iterator[Result]:
     """
     for file in files:
         try:
-            image = read_image(file)
-        except ValueError as error:
+            yield Result(file, predict(file))
+        except ImageError as error:  # names the file
             yield Result(file, error=str(error))
-            continue
-        try:
-            yield Result(file, predict(image), image)
         except ValueError as error:
             yield Result(file, error=f'Cannot classify {file}: {error}')
 

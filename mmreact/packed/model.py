@@ -1,17 +1,17 @@
 """A packed network that is called on images."""
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Sequence, Set, Tuple, Union
+from typing import Iterable, List, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 
 from .backends import create_backend
 from .file import PackedFile, load_packed
 from .ops import ProgramError
-from .preprocessing import read_image
+from .preprocessing import Images
 
-Image = Union[np.ndarray, str, Path]
-Images = Union[Image, Sequence[Image]]
+#: Images that are prepared and run at a time, of those that are no array.
+BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,11 @@ class PackedModel:
     are one of:
 
     - float arrays ``(N, C, H, W)``: normalised, used as they are;
-    - a uint8 image ``(H, W, 3)`` RGB, or ``(H, W)`` or ``(H, W, 1)`` grey, an
-      array ``(N, H, W, C)`` of them, the path of an image file, or a list of
-      images and paths: prepared as the file says.
+    - an image: the path of a file, its bytes, a file that is open for reading
+      bytes, an image of Pillow, or a uint8 array, ``(H, W, 3)`` RGB or
+      ``(H, W)`` or ``(H, W, 1)`` grey; an array ``(N, H, W, C)`` of them; or
+      several of any kinds, of which 64 at a time are in memory: prepared as
+      the file says.
 
     Threads may call a model at the same time. In a forked child the backends
     ``native`` and ``reference`` work, and ``openvino`` says that it cannot.
@@ -122,6 +124,7 @@ class PackedModel:
         self.program = source.program
         self.preprocessing = source.preprocessing
         self.classes = source.classes
+        self.source = source.source
         self.backend = create_backend(backend, self.program, threads)
         self._checked: Set[Tuple[int, ...]] = set()
 
@@ -173,34 +176,33 @@ class PackedModel:
         return top_classes(self(images), topk, self.classes)
 
     def _run(self, images: Images, names: Sequence[str]) -> List[np.ndarray]:
-        x = self._prepare(images)
-        results = self.backend.run(x, names)
-        for name in names:
-            bad = first_not_finite(results[name])
-            if bad is not None:
-                raise NotFiniteError(
-                    f'The result {name!r} of {_called(images, bad)} holds NaN '
-                    'or infinity: float32 overflows in this network.', bad)
-        return [results[name].astype(np.float32, copy=False) for name in names]
-
-    def _prepare(self, images: Images) -> np.ndarray:
-        """The program's input, checked."""
-        if isinstance(images, np.ndarray) and images.dtype.kind == 'f':
-            with np.errstate(over='ignore'):
-                x = np.ascontiguousarray(images, np.float32)
-            bad = first_not_finite(x)
-            if bad is not None:
-                raise NotFiniteError(
-                    f'{_called(images, bad).capitalize()} holds NaN, '
-                    'infinity, or what float32 cannot hold.', bad)
-        else:
-            x = self._preprocess(images)
-        if x.shape not in self._checked:
+        batches: List[List[np.ndarray]] = []
+        done = 0
+        for x in self._inputs(images):
             self._check_shape(x.shape)
-            self._checked.add(x.shape)
-        return x
+            results = self.backend.run(x, names)
+            for name in names:
+                _check_result(name, results[name], images, done)
+            batches.append([
+                results[name].astype(np.float32, copy=False) for name in names
+            ])
+            done += len(x)
+        if len(batches) == 1:
+            return batches[0]
+        return [_join(results) for results in zip(*batches)]
+
+    def _inputs(self, images: Images) -> Iterable[np.ndarray]:
+        """The program's inputs, as many as are run at a time."""
+        if isinstance(images, np.ndarray) and images.dtype.kind == 'f':
+            return [_finite(images)]
+        if self.preprocessing is None:
+            raise ValueError('This packed file has no preprocessing: give '
+                             'normalised float32 (N, C, H, W).')
+        return self.preprocessing.batches(images, BATCH)
 
     def _check_shape(self, shape: Tuple[int, ...]) -> None:
+        if shape in self._checked:
+            return
         channels, height, width = self.program.input_shape
         if len(shape) != 4 or shape[1] != channels or 0 in shape:
             raise ValueError(f'The network takes (N, {channels}, {height}, '
@@ -211,22 +213,36 @@ class PackedModel:
             raise ValueError(
                 f'The network was made for images of {height}x{width} and '
                 f'cannot take {shape[2]}x{shape[3]}: {error}') from error
+        self._checked.add(shape)
 
-    def _preprocess(self, images: Images) -> np.ndarray:
-        if self.preprocessing is None:
-            raise ValueError('This packed file has no preprocessing: give '
-                             'normalised float32 (N, C, H, W).')
-        if isinstance(images, (str, Path)):
-            images = [images]
-        if isinstance(images, (list, tuple)):
-            images = [
-                read_image(i) if isinstance(i, (str, Path)) else i
-                for i in images
-            ]
-        elif not isinstance(images, np.ndarray):
-            raise ValueError(f'Images are arrays, paths or lists of them, '
-                             f'not {type(images).__name__}.')
-        return self.preprocessing(images)
+
+def _finite(images: np.ndarray) -> np.ndarray:
+    """Normalised images in float32, checked."""
+    with np.errstate(over='ignore'):
+        x = np.ascontiguousarray(images, np.float32)
+    bad = first_not_finite(x)
+    if bad is not None:
+        raise NotFiniteError(
+            f'{_called(images, bad).capitalize()} holds NaN, '
+            'infinity, or what float32 cannot hold.', bad)
+    return x
+
+
+def _check_result(name: str, result: np.ndarray, images: Images,
+                  done: int) -> None:
+    """Refuse NaN and infinity in the result of a batch.
+
+    Args:
+        name (str): The operation.
+        result (ndarray): ``(N, ...)``.
+        images (Images): All that were given.
+        done (int): How many images came before the batch.
+    """
+    bad = first_not_finite(result)
+    if bad is not None:
+        raise NotFiniteError(
+            f'The result {name!r} of {_called(images, done + bad)} holds NaN '
+            'or infinity: float32 overflows in this network.', done + bad)
 
 
 def _called(images: Images, index: int) -> str:
@@ -235,3 +251,12 @@ def _called(images: Images, index: int) -> str:
         images = images[index]
     path = f' ({images})' if isinstance(images, (str, Path)) else ''
     return f'image {index}{path}'
+
+
+def _join(results: Sequence[np.ndarray]) -> np.ndarray:
+    """Results of batches, one after the other."""
+    shapes = sorted({result.shape[1:] for result in results})
+    if len(shapes) > 1:
+        raise ValueError('The images have different sizes, and so have their '
+                         f'results: {shapes}. Give them one at a time.')
+    return np.concatenate(results)

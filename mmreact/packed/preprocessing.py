@@ -1,57 +1,32 @@
 """From images to a network's input: the test pipelines of MMPretrain.
 
-The same pixels as LoadImage, ResizeEdge(backend='pillow'), CenterCrop and
-padding give, and the same float32 numbers as ClsDataPreprocessor.
+The same pixels as LoadImage, ResizeEdge, Resize, CenterCrop and padding give,
+and the same float32 numbers as ClsDataPreprocessor.
 """
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Optional, Sequence, Tuple, Union
+from typing import Iterable, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from .ops import MAX_PADDING
+from .reading import DECODERS, AnyImage, is_one, open_image
+from .resizing import MAX_EDGE, MAX_ENLARGED, Resize, crop_centre
 
 #: Order of a network's input channels -> indices into RGB.
 CHANNELS = dict(rgb=(0, 1, 2), bgr=(2, 1, 0), gray=(0, ))
-#: What a pixel that is grey and transparent stands on when MMCV loads it.
-GREY_ALPHA_BACKGROUND = (124, 117, 104)
-MAX_SIZE = 1 << 14
 
-
-def read_image(path: Union[str, Path]) -> np.ndarray:
-    """Read an image file as training does.
-
-    Rotated as its EXIF data say; grey, CMYK, palette and 16-bit images are
-    converted to RGB by Pillow.
-
-    Returns:
-        ndarray: ``(H, W, 3)`` uint8, RGB.
-
-    Raises:
-        ValueError: With the path, if it is missing or no whole image.
-    """
-    try:
-        with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image)
-            if image.mode == 'LA':
-                grey, alpha = image.split()
-                image = Image.new('RGB', image.size, GREY_ALPHA_BACKGROUND)
-                image.paste(grey.convert('RGB'), mask=alpha)
-            return np.array(image.convert('RGB'))
-    except Exception as error:
-        raise ValueError(f'Cannot read the image {path} '
-                         f'({type(error).__name__}: {error}).') from error
+Images = Union[AnyImage, Iterable[AnyImage]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """Resize, centre crop, pad, then normalise.
+    """Decode, resize, centre crop, pad, then normalise.
 
     Args:
-        resize_short (int, optional): Length of the shorter edge after bilinear
-            resizing (with antialiasing, by Pillow); the longer one is
-            ``int(resize_short * long / short)``.
+        decoder (str): What decodes image files: 'pillow' or 'opencv'.
+            Defaults to 'pillow'.
+        resize (Resize, optional): How images are resized.
         crop (tuple[int, int], optional): Height and width of the centre that
             is kept. An image that is smaller is left as it is.
         pad (tuple[int]): Pixels of value 0 on the left, top, right, bottom.
@@ -63,7 +38,8 @@ class Preprocessing:
     Raises:
         ValueError: If a value cannot be meant.
     """
-    resize_short: Optional[int] = None
+    decoder: str = 'pillow'
+    resize: Optional[Resize] = None
     crop: Optional[Tuple[int, int]] = None
     pad: Tuple[int, int, int, int] = (0, 0, 0, 0)
     mean: Tuple[float, ...]
@@ -71,14 +47,14 @@ class Preprocessing:
     channels: str = 'rgb'
 
     def __post_init__(self):
-        if self.channels not in tuple(CHANNELS):
-            raise ValueError(f'channels is {self.channels!r}, not one of '
-                             f'{", ".join(CHANNELS)}.')
+        for name, known in dict(decoder=DECODERS, channels=CHANNELS).items():
+            if getattr(self, name) not in tuple(known):
+                raise ValueError(f'{name} is {getattr(self, name)!r}, not one '
+                                 f'of {", ".join(known)}.')
         number = len(CHANNELS[self.channels])
-        short = (self.resize_short, )
         for name, good in dict(
-                resize_short=short == (None, ) or _ints(short, 1, 1, MAX_SIZE),
-                crop=self.crop is None or _ints(self.crop, 2, 1, MAX_SIZE),
+                resize=self.resize is None or isinstance(self.resize, Resize),
+                crop=self.crop is None or _ints(self.crop, 2, 1, MAX_EDGE),
                 pad=_ints(self.pad, 4, 0, MAX_PADDING),
                 mean=_floats(self.mean, number, -1e6, 1e6),
                 std=_floats(self.std, number, 1e-6, 1e6)).items():
@@ -86,101 +62,121 @@ class Preprocessing:
                 raise ValueError(f'{name} of the preprocessing is '
                                  f'{getattr(self, name)!r}.')
 
-    def __call__(
-            self, images: Union[np.ndarray,
-                                Sequence[np.ndarray]]) -> np.ndarray:
+    def __call__(self, images: Images) -> np.ndarray:
         """Prepare images for a network.
 
         Args:
-            images (ndarray | Sequence[ndarray]): An image, an array
-                ``(N, H, W, C)`` of images, or a list of images of any sizes;
-                see :meth:`pixels`.
+            images (Images): An image (see :func:`open_image`), an array
+                ``(N, H, W, C)`` of images, or several images of any kinds and
+                sizes.
 
         Returns:
             ndarray: ``(N, C, H, W)`` float32.
 
         Raises:
-            ValueError: If there are none, or they do not have one size in the
-                end.
+            ValueError: If there are none, one cannot be read, or they do not
+                have one size in the end.
         """
-        if isinstance(images, np.ndarray) and images.ndim != 4:
-            images = [images]
-        pixels = [self.pixels(image) for image in images]
-        if not pixels:
-            raise ValueError('There are no images.')
-        shapes = sorted({image.shape[:2] for image in pixels})
+        batches = list(self.batches(images))
+        shapes = sorted({batch.shape[2:] for batch in batches})
         if len(shapes) > 1:
             raise ValueError('The preprocessing leaves images of different '
                              f'sizes: {shapes}. Give them one at a time.')
-        mean, std = (
-            np.array(v, np.float32)[:, None, None]
-            for v in (self.mean, self.std))
-        result = np.empty((len(pixels), len(mean), *shapes[0]), np.float32)
-        for image, out in zip(pixels, result):
-            np.subtract(image.transpose(2, 0, 1), mean, out=out)
-            out /= std
-        return result
+        return batches[0] if len(batches) == 1 else np.concatenate(batches)
 
-    def pixels(self, image: np.ndarray) -> np.ndarray:
+    def batches(self,
+                images: Images,
+                number: Optional[int] = None) -> Iterator[np.ndarray]:
+        """Prepare images a few at a time; the others are not opened yet.
+
+        Args:
+            images (Images): As for :meth:`__call__`.
+            number (int, optional): How many images a batch has at most.
+
+        Yields:
+            ndarray: ``(N, C, H, W)`` float32; images of other sizes follow in
+            a batch of their own.
+        """
+        pixels: List[np.ndarray] = []
+        for image in [images] if is_one(images) else _several(images):
+            made = self.pixels(image)
+            if pixels and (len(pixels) == number
+                           or made.shape != pixels[0].shape):
+                yield self._normalise(pixels)
+                pixels = []
+            pixels.append(made)
+        if not pixels:
+            raise ValueError('There are no images.')
+        yield self._normalise(pixels)
+
+    def pixels(self, image: AnyImage) -> np.ndarray:
         """All but the normalisation.
 
         Args:
-            image (ndarray): ``(H, W, 3)`` RGB, or ``(H, W)`` or ``(H, W, 1)``
-                grey; uint8. Grey is made RGB, and RGB grey (ITU-R 601), where
-                the network takes the other.
+            image (AnyImage): See :func:`open_image`. Grey is made RGB, and
+                RGB grey (ITU-R 601), where the network takes the other.
 
         Returns:
             ndarray: ``(H', W', C)`` uint8, channels as the network takes them.
+
+        Raises:
+            ValueError: If it cannot be read or resized.
         """
-        picture = self._convert(image)
-        if self.resize_short is not None:
-            picture = picture.resize(
-                _resized(*picture.size, self.resize_short),
-                Image.Resampling.BILINEAR)
-        pixels = np.asarray(picture)
+        pixels = np.asarray(self._resize(open_image(image, self.decoder)))
         pixels = pixels.reshape(*pixels.shape[:2], -1)
-        if self.crop is not None:
-            pixels = pixels[tuple(map(_centre, pixels.shape, self.crop))]
         left, top, right, bottom = self.pad
         pixels = np.pad(pixels, ((top, bottom), (left, right), (0, 0)))
         return pixels[:, :, CHANNELS[self.channels]]
 
     @property
     def output_size(self) -> Optional[Tuple[int, int]]:
-        """Height and width of the result, if the crop settles them."""
-        if self.crop is None:
+        """Height and width of the result, if they are settled."""
+        size = self.crop
+        if self.resize is not None and self.resize.output_size:
+            size = self.resize.output_size
+            if self.crop is not None:
+                size = min(size[0], self.crop[0]), min(size[1], self.crop[1])
+        if size is None:
             return None
         left, top, right, bottom = self.pad
-        return self.crop[0] + top + bottom, self.crop[1] + left + right
+        return size[0] + top + bottom, size[1] + left + right
 
-    def _convert(self, image: np.ndarray) -> Image.Image:
-        """An image of Pillow, RGB or grey."""
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-            kind = getattr(image, 'dtype', type(image).__name__)
-            raise ValueError(f'An image must be a uint8 array, not {kind}.')
-        grey = image.ndim == 2 or image.shape[2:] == (1, )
-        if image.size == 0 or not (grey or image.shape[2:] == (3, )):
-            raise ValueError('An image must be (H, W, 3) RGB or (H, W) or '
-                             f'(H, W, 1) grey, not {image.shape}. Arrays of '
-                             'images are (N, H, W, C).')
-        if grey:
-            image = image.reshape(image.shape[:2])
+    def _resize(self, image: Image.Image) -> Image.Image:
         mode = 'L' if self.channels == 'gray' else 'RGB'
-        return Image.fromarray(np.ascontiguousarray(image)).convert(mode)
+        # Grey is resized as such by Pillow, in a third of the time.
+        if mode == 'L' or self.resize and self.resize.library == 'opencv':
+            image = image.convert(mode)
+        if self.resize is not None:
+            image = self.resize(image, self.crop)
+        else:
+            image = crop_centre(image, self.crop)
+            if image.width * image.height > MAX_ENLARGED:
+                raise ValueError(
+                    f'The image has {image.width}x{image.height} pixels, '
+                    f'which this network takes as they are; it takes at most '
+                    f'{MAX_ENLARGED:,}. Make it smaller.')
+        return image.convert(mode)
+
+    def _normalise(self, pixels: List[np.ndarray]) -> np.ndarray:
+        mean, std = (
+            np.array(v, np.float32)[:, None, None]
+            for v in (self.mean, self.std))
+        result = np.empty((len(pixels), len(mean), *pixels[0].shape[:2]),
+                          np.float32)
+        for image, out in zip(pixels, result):
+            np.subtract(image.transpose(2, 0, 1), mean, out=out)
+            out /= std
+        return result
 
 
-def _resized(width: int, height: int, short: int) -> Tuple[int, int]:
-    """Width and height with a shorter edge of ``short``."""
-    if width < height:
-        return short, int(short * height / width)
-    return int(short * width / height), short
-
-
-def _centre(length: int, kept: int) -> slice:
-    """The middle of an edge; half a pixel is rounded to the even number."""
-    kept = min(length, kept)
-    start = round((length - kept) / 2)
-    return slice(start, start + kept)
+def _several(images: Iterable[AnyImage]) -> Iterable[AnyImage]:
+    try:
+        return iter(images)
+    except TypeError:
+        raise ValueError(
+            'Images are paths, bytes, open files, images of Pillow, uint8 '
+            f'arrays, or several of them, not {type(images).__name__}.'
+        ) from None
 
 
 def _ints(values, number: int, low: int, high: int) -> bool:

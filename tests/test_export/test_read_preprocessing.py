@@ -11,10 +11,11 @@ from PIL import Image
 
 import mmreact.engine  # noqa: F401, registers the transforms
 from mmreact.export import LoweringError, read_preprocessing
-from mmreact.packed import Preprocessing, read_image
+from mmreact.packed import Preprocessing, Resize, read_image
 
 ROOT = Path(__file__).resolve().parents[2]
 BASES = sorted((ROOT / 'configs/_base_/datasets').glob('*.py'))
+SHORT = Resize(mode='short', size=40)
 PACK = dict(type='PackInputs')
 LOAD = dict(type='LoadImage')
 EDGE = dict(type='ResizeEdge', scale=40, backend='pillow')
@@ -73,8 +74,41 @@ CASES = [
     ([PACK], dict(mean=[1, 2, 3],
                   std=[4, 5, 6]), 3, dict(mean=(1., 2., 3.),
                                           std=(4., 5., 6.))),
-    ([EDGE, dict(type='CenterCrop', crop_size=(30, 20))], None, 3,
-     dict(resize_short=40, crop=(20, 30))),
+    ([EDGE,
+      dict(type='CenterCrop',
+           crop_size=(30, 20))], None, 3, dict(resize=SHORT, crop=(20, 30))),
+    *(([dict(EDGE, edge=edge, interpolation=filter)
+        ], None, 3, dict(resize=Resize(mode=edge, size=40, filter=filter)))
+      for edge, filter in [('long', 'bicubic'), ('width',
+                                                 'nearest'), ('height', 'box'),
+                           ('short', 'hamming'), ('short', 'lanczos')]),
+    *(([dict(EDGE, backend='cv2', interpolation=filter)], None, 3,
+       dict(
+           resize=Resize(
+               mode='short', size=40, filter=filter, library='opencv')))
+      for filter in ('bilinear', 'bicubic', 'nearest', 'area', 'lanczos')),
+    ([
+        dict(type='ResizeEdge', scale=40),
+        dict(type='CenterCrop', crop_size=32)
+    ], None, 3,
+     dict(
+         resize=Resize(mode='short', size=40, library='opencv'),
+         crop=(32, 32))),
+    ([dict(type='Resize', scale=30, backend='pillow')], None, 3,
+     dict(resize=Resize(mode='stretch', size=(30, 30)))),
+    ([dict(type='Resize', scale=(30, 20), interpolation='area')], None, 3,
+     dict(
+         resize=Resize(
+             mode='stretch', size=(20, 30), filter='area', library='opencv'))),
+    ([dict(type='Resize', scale=(50, 20), keep_ratio=True,
+           backend='pillow')], None, 3,
+     dict(resize=Resize(mode='fit', size=(20, 50)))),
+    ([dict(type='LoadImageFromFile'),
+      PACK], dict(to_rgb=True), 3, dict(decoder='opencv')),
+    ([dict(LOAD, imdecode_backend='cv2'),
+      PACK], None, 3, dict(decoder='opencv', channels='bgr')),
+    ([dict(LOAD, color_type='grayscale'),
+      PACK], None, 1, dict(channels='gray', mean=(0., ), std=(1., ))),
     ([dict(type='RandomCrop', crop_size=32,
            padding=2)], None, 3, dict(crop=(28, 28), pad=(2, 2, 2, 2))),
     ([dict(type='RandomCrop', crop_size=(32, 36),
@@ -89,29 +123,38 @@ CASES = [
 
 
 @pytest.mark.parametrize('pipeline,options,channels,expected', CASES)
-def test_options(pipeline, options, channels, expected):
+def test_options(pipeline, options, channels, expected, tmp_path):
     default = dict(mean=(0., ) * 3, std=(1., ) * 3)
     made = read_preprocessing(pipeline, options, channels)
     assert made == Preprocessing(**{**default, **expected})
-    side = made.crop or (31, 45)
-    shape = side if channels == 1 else (*side, 3)
-    if pipeline[0] in (PACK, ) or 'RandomCrop' in str(pipeline):
-        x = run_pipeline(pipeline if PACK in pipeline else [*pipeline, PACK],
-                         options, dict(img=make_image(shape)))
-        assert (made(make_image(shape)) == x).all()
+    side = made.crop if any(made.pad) else (53, 47)
+    image = make_image(side if channels == 1 else (*side, 3))
+    results = dict(img=image)
+    if 'LoadImage' in str(pipeline) or made.decoder == 'opencv':
+        file = tmp_path / 'image.png'
+        Image.fromarray(image).save(file)
+        image, results = file, dict(img_path=str(file))
+    x = run_pipeline(pipeline if PACK in pipeline else [*pipeline, PACK],
+                     options, results)
+    assert x.std() > 0 and (made(image) == x).all()
 
 
 ERRORS = [
-    ([dict(type='Resize', scale=(32, 32))], None,
-     ["'Resize'", 'Known: ', 'CenterCrop', 'without preprocessing']),
-    ([dict(type='ResizeEdge', scale=256)], None, ["backend='pillow'"]),
-    ([dict(EDGE, edge='long')], None, ["edge='short'"]),
-    ([dict(EDGE, interpolation='bicubic')], None, ['ResizeEdge', 'bicubic']),
-    ([EDGE, EDGE], None, ['once and first']),
-    ([dict(type='CenterCrop', crop_size=20), EDGE], None, ['first']),
+    ([dict(type='Pad', size=(32, 32))], None,
+     ["'Pad'", 'Known: ', 'CenterCrop', 'without preprocessing']),
+    ([dict(EDGE, edge='longest')], None, ['mode', "'longest'"]),
+    ([dict(EDGE, interpolation='area')], None, ['ResizeEdge', "'area'"]),
+    ([dict(EDGE, backend='cv2', interpolation='box')], None, ["'box'"]),
+    ([dict(EDGE, backend='torch')], None, ["backend='pillow' or 'cv2'"]),
+    ([dict(EDGE, scale=0)], None, ['size of the resizing is 0']),
+    ([dict(type='Resize', scale_factor=.5)], None, ['one with scale']),
+    ([EDGE, EDGE], None, ['one resizing, before']),
+    ([EDGE, dict(type='Resize', scale=7)], None, ['one resizing, before']),
+    ([dict(type='CenterCrop', crop_size=20), EDGE], None, ['before crop']),
     ([dict(type='CenterCrop', crop_size=20,
            auto_pad=True)], None, ['auto_pad']),
-    ([dict(type='LoadImageFromFile')], None, ["imdecode_backend='pillow'"]),
+    ([dict(LOAD, imdecode_backend='tifffile')], None, ['imdecode_backend']),
+    ([dict(LOAD, color_type='unchanged')], None, ['color_type']),
     ([dict(LOAD, color_type='grayscale')], None, ['color_type']),
     ([
         dict(type='CenterCrop', crop_size=30),

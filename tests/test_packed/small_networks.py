@@ -1,7 +1,8 @@
 """A small packed network that has every operation."""
 import numpy as np
 
-from mmreact.packed import INPUT, PackedFile, Preprocessing, Program, ops
+from mmreact.packed import (INPUT, PackedFile, Preprocessing, Program, Resize,
+                            ops)
 from mmreact.packed.bits import pack
 
 SIZE = 9
@@ -68,7 +69,7 @@ def build_packed(**kwargs):
     return PackedFile(
         build_program(**kwargs),
         Preprocessing(
-            resize_short=12,
+            resize=Resize(mode='short', size=12),
             crop=(9, 9),
             mean=(123.675, 116.28, 103.53),
             std=(58.395, 57.12, 57.375)),

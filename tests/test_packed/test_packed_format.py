@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mmreact.packed import (OPERATIONS, PackedFile, Preprocessing, Program,
-                            ops, save_packed)
+                            Resize, ops, save_packed)
 from mmreact.packed.bits import pack
 from mmreact.packed.container import DTYPES, FORMAT, VERSION
-from mmreact.packed.file import PARTS
+from mmreact.packed.file import PARTS, decode_preprocessing
 from mmreact.packed.reference import ReferenceBackend
 
 PAGE = (Path(__file__).parents[2] / 'docs/packed_format.md').read_text()
@@ -66,11 +66,11 @@ def test_the_examples():
             entry['attributes']) == {f.name
                                      for f in cls.attribute_fields()}
     assert set(program) == {'input_shape', 'operations', 'output', 'features'}
-    Preprocessing(
-        **{
-            key: tuple(v) if isinstance(v, list) else v
-            for key, v in preprocessing.items()
-        })
+    assert decode_preprocessing(preprocessing) == Preprocessing(
+        resize=Resize(mode='short', size=256),
+        crop=(224, 224),
+        mean=(123.675, 116.28, 103.53),
+        std=(58.395, 57.12, 57.375))
 
 
 RUN = '''

@@ -143,6 +143,7 @@ def take_input_away(program):
 
 DEEP = '[' * 100_000
 HUGE = 1 << 63
+RESIZE = dict(mode='short', size=12, filter='bilinear', library='pillow')
 WRONG_FILES = [
     # Not a whole safetensors file
     (lambda data: b'', 'not a safetensors file, or cut off \\(0 bytes\\)'),
@@ -247,8 +248,27 @@ WRONG_FILES = [
           (dict(crop=[9, -9]), 'crop of the preprocessing is'),
           (dict(crop=[9, 1 << 40]), 'crop of the preprocessing is'),
           (dict(pad=[0, 0, 0]), 'pad of the preprocessing is'),
-          (dict(resize_short=True), 'resize_short of the preproc'),
-          (dict(resize_short=10**400), 'resize_short of the prep'),
+          (dict(resize=7), 'the resizing is not an object'),
+          *((dict(resize=dict(RESIZE, **edit)), message) for edit, message in [
+              (dict(more=1), "the resizing has an unknown 'more'"),
+              (dict(mode='shortest'), "mode of the resizing is 'shortest'"),
+              (dict(mode=[]), 'mode of the resizing is'),
+              (dict(size=True), 'size of the resizing is True'),
+              (dict(size=0), 'size of the resizing is 0'),
+              (dict(size=[9, 9]), 'size of the resizing is'),
+              (dict(size=9.), 'size of the resizing is 9.0'),
+              (dict(size=10**400), 'size of the resizing is'),
+              (dict(mode='fit', size=9), 'size of the resizing is 9'),
+              (dict(mode='fit', size=[9]), 'size of the resizing is'),
+              (dict(mode='stretch', size=[1 << 20, 9]), 'size of the res'),
+              (dict(filter='area'), "filter of the resizing is 'area'"),
+              (dict(filter=None), 'filter of the resizing is None'),
+              (dict(library='opencv', filter='box'), "filter .* 'box'"),
+              (dict(library='cv2'), "library of the resizing is 'cv2'"),
+              (dict(library={}), 'library of the resizing is {}'),
+          ]),
+          (dict(decoder='cv2'), "decoder is 'cv2'"),
+          (dict(decoder=[]), 'decoder is'),
           (dict(channels='yuv'), "channels is 'yuv'"),
           (dict(channels=['rgb']), "channels is"),
           (dict(channels={}), "channels is"),

@@ -110,12 +110,13 @@ def test_as_a_user_runs_it(run_tool, checkpoint, folder, tmp_path):
         assert picture.size == (280, 280)
 
 
-def test_an_image_that_is_too_small(run, checkpoint, folder, tmp_path):
-    """The pipeline leaves it small, and the network pools it away."""
-    Image.new('L', (28, 1)).save(tmp_path / 'flat.png')
-    code, out, err = run(tmp_path / 'flat.png', checkpoint)
-    assert (code, out) == (1, '')
-    assert f'Cannot classify {tmp_path}/flat.png' in err
+@pytest.mark.parametrize('size', [(28, 1), (1, 1), (3, 400), (300, 280)])
+def test_an_image_of_any_size(run, checkpoint, tmp_path, size):
+    """Resized, although the pipeline was made for 28x28 pixels."""
+    Image.new('L', size, 200).save(tmp_path / 'any.png')
+    code, out, err = run(tmp_path / 'any.png', checkpoint)
+    assert code == 0 and len(out.splitlines()) == 6
+    assert err.startswith('Note: the network was trained on Fashion-MNIST')
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_table(run_tool, tmp_path, real):
     whole = 224 + 8 + 8 + 4 + 140 + 142 - halves
     size = path.stat().st_size
     tensors = 8 * (36 + 70) + 4 * whole + 2 * halves + 12
-    assert rest.pop('preprocessing').startswith('Preprocessing(resize_short=')
+    assert rest.pop('preprocessing').startswith('Preprocessing(decoder=')
     assert rest == {
         '1-bit': '424 numbers 848 bytes',
         'fp32': f'{whole} numbers {4 * whole:,} bytes',

@@ -13,7 +13,7 @@ from mmengine.config import Config
 import mmreact.models  # noqa: F401, registers
 from mmreact.engine import packing, testing
 from mmreact.export import LoweringError
-from mmreact.packed import PackedFileError, PackedModel, load_packed
+from mmreact.packed import PackedFileError, PackedModel, Resize, load_packed
 from mmreact.packed import ops as packed_ops
 from mmreact.utils.checkpoint import CheckpointError
 
@@ -59,8 +59,10 @@ def test_what_is_in_the_file(packed, config, checkpoint):
     assert file.program.input_shape == (1, 32, 32)
     assert file.classes[0] == 'T-shirt/top' and len(file.classes) == 10
     made = file.preprocessing
-    assert (made.crop, made.pad, made.channels) == ((28, 28), (2, 2, 2, 2),
-                                                    'gray')
+    assert made.resize == Resize(
+        mode='object', size=(28, 28), filter='lanczos')
+    assert (made.crop, made.pad, made.channels) == (None, (2, 2, 2, 2), 'gray')
+    assert file.source['images'].startswith('Fashion-MNIST: grey images')
     assert (made.mean, made.std) == ((72.94, ), (90.02, ))
     assert file.source['checkpoint'] == str(checkpoint)
     assert file.source['checkpoint_sha256'] == hashlib.sha256(
@@ -156,13 +158,13 @@ def test_a_file_that_is_not_packed(config, tmp_path):
         testing.test_packed(Config.fromfile(config), path)
 
 
-RESIZE = [dict(type='Resize', scale=(30, 34)), dict(type='PackInputs')]
+PAD = [dict(type='Pad', size=(30, 34)), dict(type='PackInputs')]
 
 
 def test_an_unknown_transform_is_named(config, checkpoint):
     cfg = Config.fromfile(config)
-    cfg.test_dataloader.dataset.pipeline = RESIZE
-    with pytest.raises(LoweringError, match="The transform 'Resize'"):
+    cfg.test_dataloader.dataset.pipeline = PAD
+    with pytest.raises(LoweringError, match="The transform 'Pad'"):
         packing.pack(cfg, checkpoint)
     file = packing.pack(cfg, checkpoint, preprocessing=False)
     assert file.preprocessing is None

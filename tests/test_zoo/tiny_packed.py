@@ -1,8 +1,8 @@
 """The smallest packed network: a convolution, a pool, a linear layer."""
 import numpy as np
 
-from mmreact.packed import (INPUT, PackedFile, Preprocessing, Program, ops,
-                            save_packed)
+from mmreact.packed import (INPUT, PackedFile, Preprocessing, Program, Resize,
+                            ops, save_packed)
 
 
 def build_packed():
@@ -18,7 +18,10 @@ def build_packed():
                    ('flat', ), fc.astype(np.float32), np.ones(4, np.float32)),
     ], 'fc')
     preprocessing = Preprocessing(
-        resize_short=12, crop=(9, 9), mean=(120., ) * 3, std=(60., ) * 3)
+        resize=Resize(mode='short', size=12),
+        crop=(9, 9),
+        mean=(120., ) * 3,
+        std=(60., ) * 3)
     return PackedFile(program, preprocessing, tuple('abcd'), {})
 
 

@@ -9,6 +9,7 @@
 #include "../file/error.h"
 #include "../file/json.h"
 #include "operation.h"
+#include "preprocessing.h"
 
 namespace mmreact {
 
@@ -286,22 +287,7 @@ void decode_extras(const Container& container, Program& program) {
   for (const Json& name : classes.array("classes"))
     program.classes.push_back(name.string("a class"));
   metadata(container, "source").object("source");
-  const Json preprocessing = metadata(container, "preprocessing");
-  if (preprocessing.type() == Json::Type::kNull) return;
-  const auto find = [&](const char* name) -> const Json& {
-    return key(preprocessing, name, preprocessing.object(name).size(),
-               "the preprocessing");
-  };
-  for (const Json& n : find("mean").array("mean"))
-    program.mean.push_back(static_cast<float>(n.number("mean")));
-  for (const Json& n : find("std").array("std"))
-    program.std.push_back(static_cast<float>(n.number("std")));
-  program.channels = find("channels").string("channels");
-  for (const float s : program.std) require(s != 0, "std is 0");
-  require(
-      program.mean.size() == program.std.size() &&
-          static_cast<int64_t>(program.mean.size()) == program.input_shape[0],
-      "the preprocessing does not fit the network's input");
+  decode_preprocessing(metadata(container, "preprocessing"), program);
 }
 
 }  // namespace
