@@ -7,17 +7,20 @@ input, and RSign, behind an RPReLU, nothing: its input is computed again from
 what the RPReLU kept, and so are the signs for the weights' gradient
 (:func:`mmreact.functional.binary_conv2d`). Under ``torch.compile`` the plain
 definitions stand, as the compiler chooses itself what to keep and what to
-compute again.
+compute again; so they do wherever something else traces or transforms the
+code (:mod:`.transforms`), and for derivatives of derivatives.
 """
-from typing import Optional
+from typing import Optional, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .estimators import Estimator, get_estimator, sign, signs
+from .transforms import is_transformed, overridable
 
 
+@overridable
 def rsign(x: Tensor,
           alpha: Optional[Tensor] = None,
           estimator: Estimator = 'approx',
@@ -40,7 +43,7 @@ def rsign(x: Tensor,
         shape = [1] * x.ndim
         shape[channel_dim] = -1
         alpha = alpha.view(shape)
-    if torch.compiler.is_compiling():
+    if is_transformed():
         return sign(x if alpha is None else x - alpha, estimator)
     gradient = get_estimator(estimator)
     if not torch.is_grad_enabled():
@@ -48,6 +51,7 @@ def rsign(x: Tensor,
     return _RSign.apply(x, alpha, gradient)
 
 
+@overridable
 def rprelu(x: Tensor, gamma: Tensor, beta: Tensor, zeta: Tensor) -> Tensor:
     """``y = PReLU(x - gamma; slope beta) + zeta`` (ReActNet, eq. 5).
 
@@ -65,7 +69,7 @@ def rprelu(x: Tensor, gamma: Tensor, beta: Tensor, zeta: Tensor) -> Tensor:
     Returns:
         Tensor: The shape of ``x``; the dtype of ``x - gamma``.
     """
-    plain = torch.compiler.is_compiling() or not torch.is_grad_enabled()
+    plain = is_transformed() or not torch.is_grad_enabled()
     return (_rprelu if plain else _RPReLU.apply)(x, gamma, beta, zeta)
 
 
@@ -77,8 +81,11 @@ def _rprelu(x, gamma, beta, zeta):
 
 
 def _prelu(u, beta, zeta):
+    if torch.jit.is_tracing():  # what the ONNX exporter knows
+        return F.prelu(u, beta.flatten()) + zeta
     # F.prelu is this, but autocast lets it round to half the bits on GPUs.
-    return torch.ops.aten._prelu_kernel(u, beta).add_(zeta)
+    out = torch.ops.aten._prelu_kernel(u, beta)
+    return out + zeta if is_transformed() else out.add_(zeta)
 
 
 def _signs(x, alpha):
@@ -99,8 +106,9 @@ class _RSign(torch.autograd.Function):
         return _signs(x, alpha)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad):
+        if is_recorded():
+            return *_plain_backward(ctx, grad), None
         difference, alpha = _difference(ctx)
         ctx.difference = None
         grad = grad * ctx.gradient(difference)
@@ -118,8 +126,9 @@ class _RPReLU(torch.autograd.Function):
         return _rprelu(x, gamma, beta, zeta)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad):
+        if is_recorded():
+            return _plain_backward(ctx, grad)
         u, beta, _ = _difference(ctx)
         ctx.difference = None
         over = [i for i in range(u.ndim) if i != 1]
@@ -128,9 +137,15 @@ class _RPReLU(torch.autograd.Function):
         positive_sum = positive.sum(over)
         slope = beta.flatten()
         gamma_grad = -(positive_sum + slope * (zeta_grad - positive_sum))
-        beta_grad = u.clamp_(max=0).mul_(grad).sum(over)
+        beta_grad = _product(u.clamp_(max=0), grad).sum(over)
         x_grad = positive.lerp_(grad, beta)
         return x_grad.to(ctx.dtype), gamma_grad, beta_grad, zeta_grad
+
+
+def _product(x: Tensor, grad: Tensor) -> Tensor:
+    """``x grad``, in place unless there are many gradients at once."""
+    many = torch._C._functorch.is_legacy_batchedtensor(grad)
+    return x * grad if many else x.mul_(grad)
 
 
 # A node is what autograd knows of one call: the ``ctx`` of its Function. The
@@ -169,3 +184,47 @@ def _rprelu_again(node, x, gamma, beta, zeta):
     per_channel = (-1, *[1] * (x.ndim - 2))
     gamma, beta, zeta = (p.view(per_channel) for p in (gamma, beta, zeta))
     return x - gamma, beta, zeta
+
+
+# A derivative that will be differentiated again (``create_graph=True``), or is
+# taken for many output gradients at once, is that of the plain definition, of
+# what was saved as it is in the graph.
+
+
+def is_recorded() -> bool:
+    """In backward: whether plain operations are asked for."""
+    return torch.is_grad_enabled() or is_transformed()
+
+
+def plain_output(node) -> Tensor:
+    """The output of a node, computed again by the plain definition."""
+    return _plain(node)[0]
+
+
+def _plain(node) -> tuple:
+    """The output of a node's plain definition, and all of its inputs."""
+    x, *parameters = node.saved_tensors
+    if node.kind == 'rprelu':
+        return _rprelu(x, *parameters), (x, *parameters)
+    x = plain_output(node.source) if x is None else x
+    alpha, = parameters
+    y = sign(x if alpha is None else x - alpha, node.gradient)
+    return y, (x, alpha)
+
+
+def _plain_backward(node, grad) -> tuple:
+    with torch.enable_grad():
+        output, inputs = _plain(node)
+    return gradients_of(output, inputs, grad)
+
+
+def gradients_of(output: Tensor, inputs: Sequence[Optional[Tensor]],
+                 grad: Tensor) -> tuple:
+    """Gradients by autograd; None where none is due."""
+    due = [x is not None and x.requires_grad for x in inputs]
+    gradients = iter(
+        torch.autograd.grad(
+            output, [x for x, is_due in zip(inputs, due) if is_due],
+            grad,
+            create_graph=torch.is_grad_enabled()))
+    return tuple(next(gradients) if is_due else None for is_due in due)

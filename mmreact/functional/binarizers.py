@@ -6,10 +6,9 @@ channels are dimension 0. A new one is a function and a row in
 """
 from typing import Callable, NamedTuple
 
-import torch
 from torch import Tensor
 
-from .estimators import sign, signs
+from .estimators import sign
 
 
 def real(weight: Tensor) -> Tensor:
@@ -40,21 +39,11 @@ def mean_magnitude(weight: Tensor) -> Tensor:
     return weight.abs().mean(dim=tuple(range(1, weight.ndim)), keepdim=True)
 
 
-class _XNORSign(torch.autograd.Function):
+def _xnor_gradient(weight: Tensor) -> Tensor:
     """See :func:`xnor_sign_weight`."""
-
-    @staticmethod
-    def forward(ctx, weight):
-        alpha = mean_magnitude(weight)
-        ctx.save_for_backward(weight, alpha)
-        return alpha * signs(weight)
-
-    @staticmethod
-    def backward(ctx, grad):
-        weight, alpha = ctx.saved_tensors
-        inside = (weight.abs() < 1).to(weight.dtype)
-        factor = 1 / weight[0].numel() + alpha * inside
-        return grad * factor * (1 - 1 / weight.shape[1])
+    inside = (weight.abs() < 1).to(weight.dtype)
+    factor = 1 / weight[0].numel() + mean_magnitude(weight) * inside
+    return factor * (1 - 1 / weight.shape[1])
 
 
 def xnor_sign_weight(weight: Tensor) -> Tensor:
@@ -75,7 +64,7 @@ def xnor_sign_weight(weight: Tensor) -> Tensor:
     train XNOR-Net with Adam, to which a constant factor means nothing, so
     there is no n here.
     """
-    return _XNORSign.apply(weight)
+    return sign(weight, _xnor_gradient, mean_magnitude(weight.detach()))
 
 
 class WeightBinarizer(NamedTuple):

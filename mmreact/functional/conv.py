@@ -7,16 +7,18 @@ from typing import Optional, Tuple, Union
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.autograd.graph import get_gradient_edge
 from torch.nn.modules.utils import _pair
 
-from .activations import find_node, signs_of
+from .activations import (find_node, gradients_of, is_recorded, plain_output,
+                          signs_of)
 from .binarizers import get_weight_binarizer
+from .transforms import is_transformed, overridable
 
 Size2d = Union[int, Tuple[int, int]]
 
 
+@overridable
 def binary_conv2d(x: Tensor,
                   weight: Tensor,
                   bias: Optional[Tensor] = None,
@@ -50,7 +52,7 @@ def binary_conv2d(x: Tensor,
     """
     binarize = get_weight_binarizer(binarizer).function
     window = stride, padding, dilation, groups
-    if (torch.compiler.is_compiling() or not torch.is_grad_enabled()
+    if (is_transformed() or not torch.is_grad_enabled()
             or isinstance(padding, str)):
         return F.conv2d(x, binarize(weight), bias, *window)
     return _BinaryConv2d.apply(x, weight, bias, window, binarize)
@@ -68,8 +70,9 @@ class _BinaryConv2d(torch.autograd.Function):
         return F.conv2d(x, binarize(weight), bias, *window)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad):
+        if is_recorded():
+            return _BinaryConv2d.plain_backward(ctx, grad)
         x, weight = ctx.saved_tensors
         # Under autocast, grad has the convolution's dtype.
         x = x.to(grad.dtype) if ctx.rsign is None else signs_of(
@@ -105,7 +108,21 @@ class _BinaryConv2d(torch.autograd.Function):
                 None if bias_grad is None else bias_grad.to(bias_dtype), None,
                 None)
 
+    @staticmethod
+    def plain_backward(ctx, grad):
+        """Gradients of plain operations."""
+        x, weight = ctx.saved_tensors
+        with torch.enable_grad():
+            x = plain_output(ctx.rsign) if x is None else x
+            out = F.conv2d(
+                x.to(grad.dtype),
+                ctx.binarize(weight).to(grad.dtype), None, *ctx.window)
+        bias_grad = None if ctx.dtypes[1] is None else grad.sum(
+            (0, 2, 3)).to(ctx.dtypes[1])
+        return (*gradients_of(out, (x, weight), grad), bias_grad, None, None)
 
+
+@overridable
 def binary_linear(x: Tensor,
                   weight: Tensor,
                   bias: Optional[Tensor] = None,

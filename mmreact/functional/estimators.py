@@ -16,6 +16,8 @@ from typing import Callable, Optional, Union
 import torch
 from torch import Tensor
 
+from .transforms import is_transformed, overridable
+
 Estimator = Union[str, dict, Callable[[Tensor], Tensor]]
 
 
@@ -140,7 +142,7 @@ def signs(x: Tensor,
         dtype (torch.dtype, optional): Of the result; defaults to that of x.
     """
     dtype = dtype or x.dtype
-    if torch.compiler.is_compiling():
+    if is_transformed():
         return torch.where(x > threshold, 1.0, -1.0).to(dtype)
     # On a CPU, torch.where takes 8 times as long as all of this.
     out = torch.empty_like(x, dtype=dtype, requires_grad=False)
@@ -150,13 +152,17 @@ def signs(x: Tensor,
 class _Sign(torch.autograd.Function):
     """Forward ``scale * sign(x)``; backward ``grad * g(x)``, scale left out.
     """
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(ctx, x, scale, gradient):
-        ctx.save_for_backward(x)
-        ctx.gradient = gradient
+    def forward(x, scale, gradient):
         out = signs(x)
         return out if scale is None else out.mul_(scale.to(x.dtype))
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        x, _, ctx.gradient = inputs
+        ctx.save_for_backward(x)
 
     @staticmethod
     def backward(ctx, grad):
@@ -164,6 +170,36 @@ class _Sign(torch.autograd.Function):
         return grad * ctx.gradient(x), None, None
 
 
+class _DualSign(_Sign):
+    """The same, which forward-mode differentiation takes, too."""
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _Sign.setup_context(ctx, inputs, output)
+        ctx.save_for_forward(inputs[0])
+
+    @staticmethod
+    def jvp(ctx, x_tangent, *_):
+        x, = ctx.saved_tensors
+        return x_tangent * ctx.gradient(x)
+
+
+def _traced_sign(x: Tensor, scale: Optional[Tensor], gradient) -> Tensor:
+    """The sign of operations only, as torch.jit.trace can keep it.
+
+    ``g(x) (x - x)``, whose second ``x`` and ``g(x)`` are constants, adds 0 to
+    the values and ``g(x)`` to the derivative. ONNX has no derivatives.
+    """
+    out = signs(x)
+    if scale is not None:
+        out = out * scale.to(x.dtype)
+    if torch.onnx.is_in_onnx_export():
+        return out
+    constant = x.detach()
+    return out + gradient(constant) * (x - constant)
+
+
+@overridable
 def sign(x: Tensor,
          estimator: Estimator = 'approx',
          scale: Optional[Tensor] = None) -> Tensor:
@@ -182,5 +218,9 @@ def sign(x: Tensor,
     Returns:
         Tensor: Shape and dtype of ``x``.
     """
-    return _Sign.apply(x, None if scale is None else scale.detach(),
-                       get_estimator(estimator))
+    scale = None if scale is None else scale.detach()
+    if torch.jit.is_tracing():
+        return _traced_sign(x, scale, get_estimator(estimator))
+    # torch.compile refuses what has a rule for forward mode.
+    function = _Sign if torch.compiler.is_compiling() else _DualSign
+    return function.apply(x, scale, get_estimator(estimator))

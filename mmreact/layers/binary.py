@@ -8,9 +8,10 @@ from torch import Tensor
 
 from ..functional import binary_conv2d, binary_linear, get_weight_binarizer
 from ..functional.conv import Size2d
+from ..functional.transforms import NotScriptable, is_transformed
 
 
-class _BinaryWeight:
+class _BinaryWeight(NotScriptable):
     """What the binary layers share: the choice of a weight binarizer.
 
     In eval mode and without gradients, binarized weights are kept until the
@@ -30,8 +31,9 @@ class _BinaryWeight:
     def _constant_weight(self) -> Optional[Tensor]:
         """The binarized weights if they may be kept, else None."""
         weight = self.weight
-        if (self.training or torch.is_grad_enabled()
-                or torch.compiler.is_compiling() or weight.is_inference()):
+        if (self.training or torch.is_grad_enabled() or is_transformed()
+                or isinstance(weight, torch.fx.Proxy)
+                or weight.is_inference()):
             return None
         kept = self._kept
         if (kept is None or kept[0].data_ptr() != weight.data_ptr()

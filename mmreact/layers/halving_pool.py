@@ -2,10 +2,11 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+
+from ..functional.transforms import NotScriptable, is_transformed
 
 
-class HalvingPool(nn.AvgPool2d):
+class HalvingPool(NotScriptable, nn.AvgPool2d):
     """2x2 average pooling with stride 2; n -> ceil(n / 2).
 
     As a 3x3 convolution with stride 2 and padding 1 it rounds up; at an odd
@@ -23,7 +24,7 @@ class HalvingPool(nn.AvgPool2d):
         super().__init__(2, 2, ceil_mode=True, count_include_pad=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+        if is_transformed() or not torch.is_grad_enabled():
             return super().forward(x)
         return _HalvingPool.apply(x, super().forward)
 
@@ -36,7 +37,6 @@ class _HalvingPool(torch.autograd.Function):
         return pool(x)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad):
         height, width = ctx.size
         grad = grad / 4

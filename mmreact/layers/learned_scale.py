@@ -6,8 +6,10 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
+from ..functional.transforms import NotScriptable
 
-class LearnedScale(nn.Module):
+
+class LearnedScale(NotScriptable, nn.Module):
     """``y[n, c, h, w] = alpha[c] beta[h] gamma[w] x[n, c, h, w]``.
 
     One factor per channel, row and column, learned with the network; all

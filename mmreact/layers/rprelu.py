@@ -4,9 +4,10 @@ import torch.nn as nn
 from torch import Tensor
 
 from ..functional import rprelu
+from ..functional.transforms import NotScriptable
 
 
-class RPReLU(nn.Module):
+class RPReLU(NotScriptable, nn.Module):
     """``y = PReLU(x - gamma; slope beta) + zeta``, all three per channel.
 
     That is ``x - gamma + zeta`` where ``x > gamma``, else

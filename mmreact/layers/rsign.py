@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..functional import get_estimator, rsign
 from ..functional.estimators import Estimator
+from ..functional.transforms import NotScriptable
 
 #: What becomes of ``x - alpha``: name -> function, or None: RSign's own.
 ACTIVATION_BINARIZERS = dict(sign=None, tanh=torch.tanh, real=lambda x: x)
@@ -26,7 +27,7 @@ def get_activation_binarizer(
     return ACTIVATION_BINARIZERS[name]
 
 
-class RSign(nn.Module):
+class RSign(NotScriptable, nn.Module):
     """``y = +1 if x > alpha else -1``, one threshold per channel.
 
     Backward: ``grad_x = grad_y * g(x - alpha)`` with ``g`` the estimator, and
@@ -78,12 +79,18 @@ class RSign(nn.Module):
         if binarize is None:
             return rsign(x, self.alpha, self.estimator, self.channel_dim)
         if self.alpha is not None:
-            shape = [1] * x.ndim
-            shape[self.channel_dim] = -1
-            x = x - self.alpha.view(shape)
+            x = subtract(x, self.alpha, self.channel_dim)
         return binarize(x)
 
     def extra_repr(self) -> str:
         return (f'{self.num_channels}, estimator={self.estimator!r}, '
                 f'learnable={self.alpha is not None}, '
                 f'binarizer={self.binarizer!r}')
+
+
+@torch.fx.wrap
+def subtract(x: Tensor, alpha: Tensor, channel_dim: int) -> Tensor:
+    """``x - alpha``, a number for each channel."""
+    shape = [1] * x.ndim
+    shape[channel_dim] = -1
+    return x - alpha.view(shape)

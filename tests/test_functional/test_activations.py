@@ -317,3 +317,31 @@ def test_in_a_module_with_hooks():
     p = parameters()
     p = {k: p[k] for k in ('gamma', 'beta', 'zeta', 'alpha', 'w')}
     expect_same(gradients(ours, image(), p), gradients(plain, image(), p))
+
+
+def test_derivative_of_a_gradient():
+    """As from the gradients' formulas, written out and differentiated."""
+    x, p = image(), parameters()
+    v, w = random(2, 3, 6, 5, seed=30), random(2, 3, 6, 5, seed=31)
+    shape = (-1, 1, 1)
+    u = x - p['gamma'].view(shape)
+    # RPReLU: d/dx = (1 or beta) v, then again along w.
+    slope = torch.where(u > 0, torch.ones_like(u), p['beta'].view(shape))
+    wanted = [x, p['beta'], p['gamma']]
+    expected = torch.autograd.grad(
+        (slope * v * w).sum(), wanted, allow_unused=True)
+    y = rprelu(x, p['gamma'], p['beta'], p['zeta'])
+    first, = torch.autograd.grad((y * v).sum(), x, create_graph=True)
+    found = torch.autograd.grad((first * w).sum(), wanted, allow_unused=True)
+    assert expected[0] is None and not found[0].any() and not found[2].any()
+    torch.testing.assert_close(found[1], expected[1])
+    # RSign: d/dx = g(x - alpha) v with g = 2 - 2 |x - alpha| or 0.
+    difference = x - p['alpha'].view(shape)
+    g = (2 - 2 * difference.abs()).clamp(min=0)
+    wanted = [x, p['alpha']]
+    expected = torch.autograd.grad((g * v * w).sum(), wanted)
+    first, = torch.autograd.grad(
+        (rsign(x, p['alpha']) * v).sum(), x, create_graph=True)
+    found = torch.autograd.grad((first * w).sum(), wanted)
+    for a, b in zip(found, expected):
+        torch.testing.assert_close(a, b)
