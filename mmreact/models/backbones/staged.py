@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from ...functional.transforms import is_transformed
 from ..utils import check_input_size
 
 # torch.fx wraps a name in the module that calls it, not in its own.
@@ -117,7 +118,7 @@ class StagedBackbone(BaseBackbone):
 
 
 def _run_again_in_backward(stage: nn.Module, x):
-    if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+    if is_transformed() or not torch.is_grad_enabled():
         return stage(x)
     return checkpoint(
         stage,
