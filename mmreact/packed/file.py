@@ -51,9 +51,11 @@ class PackedFile:
             self._check_preprocessing()
 
     def _check_classes(self) -> None:
+        if not self.classes:
+            return
         program = self.program
         shape = program.infer(program.input_shape)[program.output].shape
-        if self.classes and shape != (1, len(self.classes)):
+        if shape != (1, len(self.classes)):
             raise ValueError(f'There are {len(self.classes)} names of classes '
                              f'for an output of shape {shape}.')
 

@@ -27,9 +27,10 @@ class Conv2d(Operation, Windows):
         super().check()
         cout = self.weight.shape[0]
         self.require(min(self.weight.shape) > 0, 'has an empty weight')
-        self.require(self.bias.shape == (cout, ), f'needs {cout} biases')
+        self.require(self.bias.shape == (cout, ),
+                     lambda: f'needs {cout} biases')
         self.require(cout % self.groups == 0,
-                     f'has {cout} outputs in {self.groups} groups')
+                     lambda: f'has {cout} outputs in {self.groups} groups')
 
     def _infer(self, x):
         self.require_image(x)
@@ -50,11 +51,11 @@ class Linear(Operation):
         super().check()
         self.require(min(self.weight.shape) > 0, 'has an empty weight')
         self.require(self.bias.shape == self.weight.shape[:1],
-                     f'needs {len(self.weight)} biases')
+                     lambda: f'needs {len(self.weight)} biases')
 
     def _infer(self, x):
         self.require(x.shape[1:] == self.weight.shape[1:],
-                     f'is for {self.weight.shape[1]} inputs, got {x}')
+                     lambda: f'is for {self.weight.shape[1]} inputs, got {x}')
         return Value('real', (x.shape[0], len(self.weight)))
 
 
@@ -87,11 +88,11 @@ class BinaryConv2d(Operation, Windows):
         self.require(
             min(self.weight.shape) > 0 and cout % self.groups == 0
             and self.in_channels > 0 and self.in_channels % self.groups == 0,
-            f'has {self.in_channels} inputs and {cout} outputs in '
+            lambda: f'has {self.in_channels} inputs and {cout} outputs in '
             f'{self.groups} groups')
         _check_bits(self, self.in_channels // self.groups)
         self.require(self.scale.shape == self.shift.shape == (cout, ),
-                     f'needs {cout} scales and shifts')
+                     lambda: f'needs {cout} scales and shifts')
 
     def _infer(self, x):
         self.require_image(x)
@@ -120,18 +121,19 @@ class BinaryLinear(Operation):
         _check_bits(self, self.in_channels)
         self.require(
             self.scale.shape == self.shift.shape == self.weight.shape[:1],
-            f'needs {len(self.weight)} scales and shifts')
+            lambda: f'needs {len(self.weight)} scales and shifts')
 
     def _infer(self, x):
         self.require(x.shape[1:] == (self.in_channels, ),
-                     f'is for {self.in_channels} inputs, got {x}')
+                     lambda: f'is for {self.in_channels} inputs, got {x}')
         return Value('real', (x.shape[0], len(self.weight)))
 
 
 def _check_bits(op: Operation, channels: int) -> None:
     """Number of words, and zeros behind the last channel."""
-    op.require(op.weight.shape[-1] == words(channels),
-               f'needs {words(channels)} words for {channels} channels')
+    op.require(
+        op.weight.shape[-1] == words(channels),
+        lambda: f'needs {words(channels)} words for {channels} channels')
     if channels % 64:
         tail = op.weight[..., -1] >> np.uint64(channels % 64)
         op.require(not tail.any(), 'has bits behind its last channel')

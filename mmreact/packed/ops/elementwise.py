@@ -88,7 +88,7 @@ class Scale(Operation):
         self.require_image(x)
         self.require(
             all(f in (1, n) for f, n in zip(self.factor.shape, x.shape[1:])),
-            f'is for {"x".join(map(str, self.factor.shape))}, got {x}')
+            lambda: f'is for {"x".join(map(str, self.factor.shape))}, got {x}')
         return Value('real', x.shape)
 
 
@@ -96,5 +96,5 @@ def _broadcast(op: Operation, a: Value, b: Value) -> Tuple[int, ...]:
     op.require(
         len(a.shape) == len(b.shape)
         and all(m == n or 1 in (m, n) for m, n in zip(a.shape, b.shape)),
-        f'cannot combine {a} and {b}')
+        lambda: f'cannot combine {a} and {b}')
     return tuple(max(m, n) for m, n in zip(a.shape, b.shape))

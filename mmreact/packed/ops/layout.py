@@ -16,7 +16,7 @@ class Concat(Operation):
             self.require(
                 value.kind == first.kind and value.shape[:1] + value.shape[2:]
                 == first.shape[:1] + first.shape[2:],
-                f'cannot join {first} and {value}')
+                lambda: f'cannot join {first} and {value}')
         channels = sum(value.shape[1] for value in values)
         return Value(first.kind, (first.shape[0], channels, *first.shape[2:]))
 
@@ -30,8 +30,9 @@ class Slice(Operation):
     stop: int = 0
 
     def _infer(self, x):
-        self.require(0 <= self.start < self.stop <= x.shape[1],
-                     f'takes channels {self.start} to {self.stop} of {x}')
+        self.require(
+            0 <= self.start < self.stop <= x.shape[1],
+            lambda: f'takes channels {self.start} to {self.stop} of {x}')
         return Value(x.kind,
                      (x.shape[0], self.stop - self.start, *x.shape[2:]))
 

@@ -2,7 +2,7 @@
 import re
 from dataclasses import dataclass, field, fields
 from math import ceil, prod
-from typing import ClassVar, Dict, Tuple, Type
+from typing import Callable, ClassVar, Dict, Tuple, Type, Union
 
 import numpy as np
 
@@ -82,7 +82,7 @@ class Operation:
         else:
             self.require(
                 len(self.inputs) == self.arity,
-                f'takes {self.arity} inputs, got {len(self.inputs)}')
+                lambda: f'takes {self.arity} inputs, got {len(self.inputs)}')
         for f in self.attribute_fields():
             self._check_attribute(f.name, f.type, getattr(self, f.name))
         for f in self.tensor_fields():
@@ -91,12 +91,12 @@ class Operation:
                 isinstance(array, np.ndarray)
                 and array.dtype == f.metadata['dtype']
                 and array.ndim == f.metadata['ndim'],
-                f'{f.name} must be {f.metadata["dtype"]} with '
+                lambda: f'{f.name} must be {f.metadata["dtype"]} with '
                 f'{f.metadata["ndim"]} dimensions')
             if array.dtype.kind == 'f' and f.name != 'threshold':
                 self.require(
                     bool(np.isfinite(array).all()),
-                    f'{f.name} holds NaN or infinity')
+                    lambda: f'{f.name} holds NaN or infinity')
 
     def _check_attribute(self, name, kind, value) -> None:
         if kind == Pair:
@@ -109,12 +109,13 @@ class Operation:
             good = type(value) is bool
         else:
             good = type(value) in (int, float) and abs(value) <= FLOAT_MAX
-        self.require(good, f'{name} is {value!r}')
+        self.require(good, lambda: f'{name} is {value!r}')
         if name in ('stride', 'dilation', 'kernel', 'groups'):
             values = value if isinstance(value, tuple) else (value, )
-            self.require(min(values) > 0, f'{name} is {value!r}')
+            self.require(min(values) > 0, lambda: f'{name} is {value!r}')
         if name == 'padding':
-            self.require(max(value) <= MAX_PADDING, f'{name} is {value!r}')
+            self.require(
+                max(value) <= MAX_PADDING, lambda: f'{name} is {value!r}')
 
     def infer(self, *values: Value) -> Value:
         """Kind and shape of the result, from those of the inputs.
@@ -123,29 +124,41 @@ class Operation:
             ProgramError: If the inputs do not fit.
         """
         for value in values:
-            self.require(value.kind in self.accepts,
-                         f'takes {" or ".join(self.accepts)}, got {value}')
+            self.require(
+                value.kind in self.accepts,
+                lambda: f'takes {" or ".join(self.accepts)}, got {value}')
         result = self._infer(*values)
         self.require(
             min(result.shape) > 0 and prod(result.shape) <= MAX_NUMBERS,
-            f'gives {result} from {", ".join(map(str, values))}')
+            lambda: f'gives {result} from {", ".join(map(str, values))}')
         return result
 
     def _infer(self, *values: Value) -> Value:
         return Value('real', values[0].shape)
 
-    def require(self, condition: bool, message: str) -> None:
+    def require(self, condition: bool,
+                message: Union[str, Callable[[], str]]) -> None:
+        """Raise a ProgramError unless a condition holds.
+
+        Args:
+            condition (bool): What must hold.
+            message (str | Callable): What is wrong otherwise. A text that is
+                put together is given as a function: it takes longer than most
+                checks.
+        """
         if not condition:
+            message = message if isinstance(message, str) else message()
             raise ProgramError(f'{kind_of(type(self))} {self.name!r} '
                                f'{message}.')
 
     def require_image(self, value: Value) -> None:
-        self.require(len(value.shape) == 4, f'takes (N, C, H, W), got {value}')
+        self.require(
+            len(value.shape) == 4, lambda: f'takes (N, C, H, W), got {value}')
 
     def require_channels(self, value: Value, channels: int) -> None:
         self.require(
             len(value.shape) in (2, 4) and value.shape[1] == channels,
-            f'is for {channels} channels, got {value}')
+            lambda: f'is for {channels} channels, got {value}')
 
 
 #: Name in the file -> operation.
@@ -181,7 +194,8 @@ class Windows:
         for n, k, s, p, d in zip(value.shape[2:], kernel, self.stride,
                                  self.padding, dilation):
             room = n + 2 * p - d * (k - 1) - 1
-            self.require(room >= 0, f'has a window larger than {value}')
+            self.require(room >= 0,
+                         lambda: f'has a window larger than {value}')
             size = (ceil(room / s) if ceil_mode else room // s) + 1
             # As in torch: no window may start in the padding at the end.
             if ceil_mode and (size - 1) * s >= n + p:

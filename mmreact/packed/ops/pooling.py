@@ -46,7 +46,7 @@ def _check_pool_padding(op: Operation) -> None:
     """As in torch; every window then holds a pixel."""
     op.require(
         all(2 * p <= k for p, k in zip(op.padding, op.kernel)),
-        f'has padding {op.padding} for windows {op.kernel}')
+        lambda: f'has padding {op.padding} for windows {op.kernel}')
 
 
 @operation
