@@ -190,7 +190,7 @@ def python(*args):
                             },
                             text=True,
                             capture_output=True,
-                            timeout=120)
+                            timeout=600)
     assert (result.returncode, result.stderr) == (0, '')
     return result.stdout
 

@@ -9,6 +9,9 @@ if [ $# -lt 2 ]; then
     sed -n 2,6p "$0" >&2
     exit 2
 fi
+# torchrun passes SIGTERM on to its processes, but exits with 1 then.
+pid= stopped=
+trap 'stopped=1; kill -TERM "$pid" 2>/dev/null || :' TERM
 "${PYTHON:-python}" -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
@@ -17,10 +20,8 @@ fi
     --nproc_per_node="$2" \
     "$(dirname "$0")/train.py" "$1" --launcher pytorch "${@:3}" &
 pid=$!
-# torchrun passes SIGTERM on to its processes, but exits with 1 then.
-stopped=
-trap 'stopped=1; kill -TERM "$pid" 2>/dev/null || :' TERM
 trap : INT # it reaches torchrun, too
+[ -z "$stopped" ] || kill -TERM "$pid" # it came before there was a process
 status=0
 while :; do
     wait "$pid" && status=0 || status=$?

@@ -14,6 +14,10 @@ resume=()
 if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then
     resume=(--resume)
 fi
+# srun passes signals on, also one that came before it was started.
+pid= early=
+trap 'early=TERM; kill -TERM "$pid" 2>/dev/null || :' TERM
+trap 'early=INT; kill -INT "$pid" 2>/dev/null || :' INT
 # SRUN_ARGS holds several words.
 # shellcheck disable=SC2086
 srun -p "$1" \
@@ -27,8 +31,7 @@ srun -p "$1" \
     "${PYTHON:-python}" -u "$(dirname "$0")/train.py" "$3" \
     --work-dir "$4" --launcher slurm "${@:5}" "${resume[@]}" &
 pid=$!
-trap 'kill -TERM "$pid" 2>/dev/null || :' TERM # srun passes it on
-trap 'kill -INT "$pid" 2>/dev/null || :' INT
+[ -z "$early" ] || kill -"$early" "$pid"
 status=0
 while :; do
     wait "$pid" && status=0 || status=$?

@@ -204,7 +204,7 @@ except Interrupted as error:
 
 
 def wait_for(*paths):
-    for _ in range(3000):
+    for _ in range(12000):
         if all(path.exists() for path in paths):
             return
         time.sleep(0.05)
@@ -236,7 +236,7 @@ def interrupted(train, config, tmp_path):
 def test_signals_are_passed_on(interrupted, train, number):
     process, trials = interrupted
     process.send_signal(number)
-    assert process.wait(60) == 100 + number
+    assert process.wait(600) == 100 + number
     assert [read_result(t, 'accuracy/top1').status
             for t in trials] == ['interrupted', 'interrupted', 'missing']
     assert (trials[1].work_dir / 'checkpoint').read_text() == 'saved'
@@ -255,7 +255,7 @@ def test_killed_launcher(interrupted, train):
     assert read_result(trials[0], 'accuracy/top1').status == 'running'
     assert run(train, trials[:1]) == [('net', 0, 'running elsewhere')]
     (trials[0].work_dir / 'checkpoint').write_text('end')
-    for _ in range(1200):
+    for _ in range(12000):
         if read_result(trials[0], 'accuracy/top1').status != 'running':
             break
         time.sleep(0.05)

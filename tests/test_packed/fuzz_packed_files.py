@@ -182,14 +182,14 @@ def valid_files(folder):
 
 def load_and_run(path):
     """Returns why the file is refused, None if it is not."""
-    begin = time.monotonic()
+    begin = time.process_time()
     try:
         run(load_packed(path))
         reason = None
     except PackedFileError as error:
         reason = str(error).removeprefix(f'Cannot load {path}: ')
         assert reason != str(error) and reason.encode()
-    assert time.monotonic() - begin < SECONDS
+    assert time.process_time() - begin < SECONDS
     return reason
 
 

@@ -41,7 +41,7 @@ def in_child(function):
     if pid == 0:
         code = 9
         try:
-            signal.alarm(60)
+            signal.alarm(600)
             code = 7 if function() else 8
         finally:
             os._exit(code)
@@ -166,14 +166,14 @@ def test_a_pool_runs_an_inherited_model(name):
     expected = MODEL(X)
     with busy(lambda: MODEL(X)):
         with multiprocessing.get_context('fork').Pool(2) as pool:
-            results = pool.map_async(run_inherited, list(X)).get(60)
+            results = pool.map_async(run_inherited, list(X)).get(600)
     assert np.array_equal(results, expected)
 
 
 def test_a_spawned_pool_gets_a_model():
     model = PackedModel(PackedFile(PROGRAM), 'reference')
     with multiprocessing.get_context('spawn').Pool(1) as pool:
-        results = pool.map_async(run_given, [(model, x) for x in X]).get(100)
+        results = pool.map_async(run_given, [(model, x) for x in X]).get(600)
     assert np.allclose(results, EXPECTED)
 
 
@@ -186,7 +186,7 @@ def test_workers_of_a_data_loader(method):
         data,
         batch_size=2,
         num_workers=1,
-        timeout=100,
+        timeout=600,
         multiprocessing_context=method)
     got, = loader
     assert np.array_equal(got.numpy(), expected)

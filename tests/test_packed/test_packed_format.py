@@ -115,7 +115,7 @@ def test_the_reader(tmp_path, channels, outputs, groups, kernel, stride,
         path=str(tmp_path / 'net'),
         signs=str(tmp_path / 'signs.npy'),
         result=str(tmp_path / 'result.npy'))
-    subprocess.run([sys.executable, '-c', script], check=True, timeout=60)
+    subprocess.run([sys.executable, '-c', script], check=True, timeout=600)
     y = np.load(tmp_path / 'result.npy')
     expected = results['a.conv'][0]
     assert y.shape == expected.shape

@@ -34,10 +34,10 @@ class Scripts:
                                 stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE)
 
-    def finish(self, process, timeout=300, check=True):
+    def finish(self, process, check=True):
         """Wait for its end; ``(stdout, stderr)``. It leaves nothing behind."""
         try:
-            out, err = process.communicate(timeout=timeout)
+            out, err = process.communicate(timeout=600)
         finally:
             if process.returncode is None:  # torchrun ends the others
                 os.killpg(process.pid, signal.SIGTERM)
@@ -45,9 +45,9 @@ class Scripts:
             assert process.returncode == 0, out[-2000:] + err[-5000:]
         return out, err
 
-    def run(self, script, *args, timeout=300, check=True, **env):
+    def run(self, script, *args, check=True, **env):
         """Run one to its end: ``(stdout, stderr)``."""
-        return self.finish(self.start(script, *args, **env), timeout, check)
+        return self.finish(self.start(script, *args, **env), check)
 
 
 @pytest.fixture(scope='session')

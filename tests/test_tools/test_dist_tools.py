@@ -101,7 +101,7 @@ def test_missing_data_stop_all(script, tiny_configs, dist_trained, scripts,
         args.append(work_dir / 'epoch_2.pth')
     process = scripts.start(script, *args, 2, '--work-dir', tmp_path,
                             '--data-root', tmp_path / 'nowhere')
-    _, err = scripts.finish(process, timeout=120, check=False)
+    _, err = scripts.finish(process, check=False)
     assert process.returncode != 0
     assert f'The data root {tmp_path}/nowhere of FashionMNIST does not ' \
         'exist' in err

@@ -39,7 +39,7 @@ def run(tmp_path):
             },
             text=True,
             capture_output=True,
-            timeout=300)
+            timeout=600)
         assert not check or result.returncode == 0, result.stderr[-4000:]
         return result
 

@@ -4,7 +4,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -43,7 +42,7 @@ def wait_for(process, text):
 
 
 def finish(process, code=0):
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=600)
     assert process.returncode == code, out[-5000:]
     return out
 
@@ -80,7 +79,10 @@ def test_two_processes_with_workers(tiny_configs, tmp_path):
 SRUN = '''#!/bin/bash
 printf "%s\\n" "$@" > "$OUT/srun.txt"
 trap 'echo got TERM; exit 75' TERM
-if [ "$CODE" = wait ]; then
+if [ "$CODE" = early ]; then
+    kill -TERM "$PPID"
+fi
+if [[ "$CODE" =~ wait|early ]]; then
     echo started
     for _ in $(seq 600); do sleep 0.1; done
 fi
@@ -88,11 +90,13 @@ exit "$CODE"
 '''
 
 
-@pytest.mark.parametrize('code', ['0', '1', '75', '143', 'wait'])
+@pytest.mark.parametrize('code', ['0', '1', '75', '143', 'wait', 'early'])
 @pytest.mark.parametrize('job', [None, '123'])
 @pytest.mark.parametrize('restarts', [None, '0', '2'])
 def test_slurm_requeues(tmp_path, code, job, restarts):
-    """A stand-in for srun; 'wait': the script is told to stop itself."""
+    """A stand-in for srun. 'wait': the script is told to stop itself;
+    'early': as soon as srun has started.
+    """
     scripts = dict(
         srun=SRUN, scontrol='#!/bin/sh\necho "$@" > "$OUT/scontrol.txt"')
     for name, text in scripts.items():
@@ -115,11 +119,12 @@ def test_slurm_requeues(tmp_path, code, job, restarts):
     if code == 'wait':
         wait_for(process, 'started')
         process.send_signal(signal.SIGTERM)
-    out = finish(process, 75 if code == 'wait' else int(code))
-    assert ('got TERM' in out) == (code == 'wait')
+    told = code in ('wait', 'early')
+    out = finish(process, 75 if told else int(code))
+    assert ('got TERM' in out) == told
     args = (tmp_path / 'srun.txt').read_text().splitlines()
     assert args[-1] == ('--resume' if restarts == '2' else '--amp')
-    requeued = job and code in ('75', '143', 'wait')
+    requeued = job and code not in ('0', '1')
     asked = tmp_path / 'scontrol.txt'
     if requeued:
         assert asked.read_text() == 'requeue 123\n'
@@ -134,7 +139,9 @@ def test_dist_train_passes_errors_on(tmp_path):
                                 ('trap "exit 1" TERM; echo started;'
                                  'while :; do sleep 0.1; done', 1,
                                  75), ('trap "exit 0" TERM; echo started;'
-                                       'while :; do sleep 0.1; done', 1, 0)):
+                                       'while :; do sleep 0.1; done', 1, 0),
+                                ('trap "exit 1" TERM; kill -TERM $PPID;'
+                                 'while :; do sleep 0.1; done', 0, 75)):
         python.write_text(f'#!/bin/bash\n{text}\n')
         python.chmod(0o755)
         process = subprocess.Popen([TOOLS / 'dist_train.sh', 'c.py', '2'],
@@ -144,6 +151,5 @@ def test_dist_train_passes_errors_on(tmp_path):
                                    text=True)
         if signals:
             wait_for(process, 'started')
-            time.sleep(0.05)
             process.send_signal(signal.SIGTERM)
         finish(process, code)

@@ -32,7 +32,7 @@ def train(config, work_dir, *args):
 
 
 def finish(process):
-    out, _ = process.communicate(timeout=300)
+    out, _ = process.communicate(timeout=600)
     assert process.returncode == 0, out[-5000:]
     return out
 
@@ -40,7 +40,7 @@ def finish(process):
 def kill_after(process, path, log_line):
     """SIGKILL a training once it is past a checkpoint, within an epoch."""
     lines = []
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         line = process.stdout.readline()
         lines.append(line)

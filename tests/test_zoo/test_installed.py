@@ -131,7 +131,7 @@ def test_everything_works_in_an_empty_directory(source, tmp_path, kind):
             env=environ,
             text=True,
             capture_output=True,
-            timeout=300)
+            timeout=600)
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
 
