@@ -22,7 +22,7 @@ QUICK = [
 # What of a training's output is progress; the rest is in its log file.
 PROGRESS = re.compile(r'^\[\d+/\d+\]|Epoch\(')
 # What of a verification is its result.
-VERIFIED = re.compile(r'predictions are equal|VERIFIED|^Verified')
+VERIFIED = re.compile(r'predictions are equal|NOT DECIDED|VERIFIED|^Verified')
 
 
 def parse_args():

@@ -2,7 +2,8 @@
 
 A statistic is a tensor with one element on the layer's device; nothing waits
 for the device until :func:`to_numbers` fetches all of them at once. A weight
-or a value behind the threshold counts as +1 if it is > 0, as everywhere here.
+counts as +1 if its binarizer makes it +1, a value if it is above the
+threshold.
 """
 from typing import Dict, NamedTuple, Optional, Tuple
 
@@ -28,9 +29,9 @@ def binary_layers(model: nn.Module) -> Dict[str, nn.Module]:
 
 
 def weight_signs(layers: Dict[str, nn.Module]) -> Dict[str, Tensor]:
-    """Which latent weights of 1-bit layers are +1, a byte each."""
+    """Which weights of 1-bit layers are +1, a byte each."""
     return {
-        name: layer.weight.detach() > 0
+        name: layer.weight_signs()
         for name, layer in layers.items()
         if getattr(layer, 'one_bit_weight', False)
     }
@@ -112,7 +113,8 @@ def layer_statistics(layer: nn.Module,
         zeros = _weight_gradient(layer) == 0
         found['weight_zero_gradient'] = zeros.float().mean()
         if signs is not None:
-            found['sign_flips'] = (signs != (weight > 0)).float().mean()
+            found['sign_flips'] = (signs
+                                   != layer.weight_signs()).float().mean()
     return found
 
 

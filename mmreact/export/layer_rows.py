@@ -3,9 +3,9 @@
 Layers of torch.nn need no rows: they are traced through to the functions that
 they call.
 """
-from typing import Tuple
-
 import numpy as np
+import torch
+from torch import Tensor
 
 from ..functional import get_weight_binarizer
 from ..layers import (ActivationScale, BinaryConv2d, BinaryLinear, ChannelMix,
@@ -15,48 +15,38 @@ from ..packed.bits import pack
 from .draft import Ref
 from .pooling_rows import avg_pool2d
 from .rows import Site, lowers
-from .weight_rows import conv2d, linear, window
+from .weight_rows import conv2d, linear
 
 
-def one_bit(site: Site, layer) -> Tuple[np.ndarray, np.ndarray]:
-    """The signs of a binary layer's weights and the scale of each output."""
+def binarized(site: Site, layer) -> Tensor:
+    """The weights that a 1-bit layer uses.
+
+    The signs are those of the layer's own precision, the scale has that of
+    float64.
+    """
     site.array(layer.weight)  # NaN has no sign
-    binarizer = get_weight_binarizer(layer.weight_binarizer)
-    weight = site.array(binarizer.function(layer.weight.detach().double()))
-    scale = np.abs(weight).reshape(len(weight), -1).max(1)
-    column = scale.reshape(-1, *[1] * (weight.ndim - 1))
-    site.require(
-        bool((np.abs(weight) == column).all()),
-        f'the weights of {layer.weight_binarizer!r} are not +a and -a')
-    return weight > 0, scale
+    function = get_weight_binarizer(layer.weight_binarizer).function
+    magnitude = function(layer.weight.detach().double()).abs()
+    return torch.where(layer.weight_signs(), magnitude, -magnitude)
 
 
 @lowers(BinaryConv2d)
 def binary_conv2d(site: Site, layer: BinaryConv2d, x: Ref) -> Ref:
-    bias = site.array(layer.bias, layer.out_channels, 0.)
     site.require(layer.padding_mode == 'zeros',
                  f'padding_mode {layer.padding_mode!r}; known is zeros')
     if not layer.one_bit_weight:
         return conv2d(site, x, layer.weight, layer.bias, layer.stride,
                       layer.padding, layer.dilation, layer.groups)
-    signs, scale = one_bit(site, layer)
-    return site.add(
-        ops.BinaryConv2d,
-        x,
-        weight=pack(signs.transpose(0, 2, 3, 1)),
-        scale=scale,
-        shift=bias,
-        in_channels=layer.in_channels,
-        groups=layer.groups,
-        **window(site, layer.kernel_size, layer.stride, layer.padding,
-                 layer.dilation))
+    weight = binarized(site, layer)
+    return site.binary_conv2d(x, weight, layer.bias, layer.stride,
+                              layer.padding, layer.dilation, layer.groups)
 
 
 @lowers(BinaryLinear)
 def binary_linear(site: Site, layer: BinaryLinear, x: Ref) -> Ref:
     if not layer.one_bit_weight:
         return linear(site, x, layer.weight, layer.bias)
-    signs, scale = one_bit(site, layer)
+    signs, scale = site.one_bit(binarized(site, layer))
     return site.add(
         ops.BinaryLinear,
         x,
@@ -74,8 +64,7 @@ def rsign(site: Site, layer: RSign, x: Ref) -> Ref:
         f'its channels are dimension {layer.channel_dim} of {x.shape}; known '
         'are dimension 1, and -1 of vectors (N, C)')
     if layer.binarizer == 'sign':
-        return site.add(
-            ops.Sign, x, threshold=alpha, flip=np.zeros(len(alpha), np.uint8))
+        return site.sign(x, alpha)
     if layer.alpha is not None:
         part = '' if layer.binarizer == 'real' else 'shift'
         x = site.affine(x, 1., -alpha, part=part)

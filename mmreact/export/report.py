@@ -17,6 +17,8 @@ class LayerCheck:
         wrong (int): Signs that are not those of the float64 layers.
         distance (float): How far from the threshold a differing sign's input
             was at most, relative to the largest input.
+        ties (int): Signs whose exact sum is on the threshold, and that torch
+            gives otherwise because its sum was rounded off it.
         backend_error (float), backend_wrong (int): Real results in tolerances
             and signs of another backend against the reference, on the
             backend's own inputs.
@@ -29,6 +31,7 @@ class LayerCheck:
     signs: int = 0
     wrong: int = 0
     distance: float = 0.
+    ties: int = 0
     backend_error: float = 0.
     backend_wrong: int = 0
 
@@ -46,6 +49,7 @@ class Difference:
     ``signs``; None if no sign differs and only the logits do. ``distance`` is
     the largest of these signs' inputs from the threshold, relative to the
     largest input (or the difference of the logits relative to the largest).
+    ``ties`` of the signs have a sum that is on the threshold.
     """
     image: int
     torch: int
@@ -54,6 +58,11 @@ class Difference:
     signs: int
     distance: float
     explained: bool
+    ties: int = 0
+
+
+#: One image of so many may be predicted otherwise because of rounding.
+IMAGES_PER_DIFFERENCE = 8
 
 
 @dataclass
@@ -89,6 +98,26 @@ class VerifyReport:
         """Whether all is equal or explained by rounding."""
         return not self.failures
 
+    @property
+    def ties(self) -> int:
+        """Signs that torch's rounding decides: see :class:`LayerCheck`."""
+        return sum(layer.ties for layer in self.layers)
+
+    @property
+    def verdict(self) -> str:
+        """'verified', 'wrong' or 'undecided'.
+
+        'wrong': an operation gives something else than the model's layer for
+        equal inputs, or a prediction differs for another reason than
+        rounding. 'undecided': that is not so, but there were no images, or
+        more than one in ``IMAGES_PER_DIFFERENCE`` is predicted otherwise.
+        """
+        if not self.ok:
+            return 'wrong'
+        differ = self.images - self.equal_predictions
+        few = differ <= self.images // IMAGES_PER_DIFFERENCE
+        return 'verified' if self.images and few else 'undecided'
+
     def table(self) -> str:
         """A row a layer, what differs end to end, and the verdict."""
         width = max([len(layer.name) for layer in self.layers] + [9])
@@ -105,9 +134,32 @@ class VerifyReport:
             f'({self.backend}); signs differ in {self.flipped} images, logits '
             f'by {self.largest_logit_difference:.3g} at most.')
         lines += [self._explain(difference) for difference in self.differences]
-        lines.append('Verified.' if self.
-                     ok else f'NOT VERIFIED: {", ".join(self.failures)}.')
-        return '\n'.join(lines)
+        if self.ties:
+            lines.append(
+                f'{self.ties} signs are ties: their sums are exactly on the '
+                "threshold, and torch's rounding decides them. Neither result "
+                'is more right. A BN or a bias between 1-bit layers avoids '
+                'ties.')
+        return '\n'.join([*lines, self._conclude()])
+
+    def _conclude(self) -> str:
+        """The verdict with its reason."""
+        if self.verdict == 'wrong':
+            return f'NOT VERIFIED: {", ".join(self.failures)}.'
+        if not self.images:
+            return 'NOT DECIDED: there were no images.'
+        differ = self.images - self.equal_predictions
+        verb = 'differs' if differ == 1 else 'differ'
+        same = 'every operation gives what the model gives for equal inputs'
+        other = f'{differ} of {self.images} predictions {verb} by rounding'
+        if self.verdict == 'undecided':
+            return (f'NOT DECIDED: {same}, but {other}, which is too many to '
+                    'call the networks equal. Compare their accuracy on more '
+                    'images.')
+        if differ:
+            return f'Verified: {same}; {other}.'
+        return (f'Verified: {same}, and all {self.images} predictions are '
+                'equal.')
 
     __str__ = table
 
@@ -123,6 +175,8 @@ class VerifyReport:
             signs = str(layer.signs)
             if layer.signs:
                 signs += f', at most {layer.distance:.1e} from the threshold'
+        if layer.ties:
+            signs += f', {layer.ties} ties'
         wrong = layer.wrong + layer.backend_wrong
         if wrong:
             signs += f', WRONG {wrong}'
@@ -138,4 +192,5 @@ class VerifyReport:
                            f'{x.distance:.1e} of the largest.')
         return text + (
             f'The first signs to differ are {x.signs} of {x.layer}, '
-            f'at most {x.distance:.1e} from the threshold.')
+            f'at most {x.distance:.1e} from the threshold'
+            f'{f"; {x.ties} are ties" if x.ties else ""}.')

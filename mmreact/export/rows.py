@@ -7,13 +7,15 @@
         return site.add(ops.Affine, x, scale=site.array(layer.scale),
                         shift=np.zeros(x.channels))
 """
-from typing import Callable, Dict, Optional, Type, Union
+from typing import Callable, Dict, Optional, Tuple, Type, Union
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.utils import _pair
 
 from ..packed import ops
+from ..packed.bits import pack
 from .draft import Draft, LoweringError, Ref
 from .sizes import plain
 
@@ -100,6 +102,20 @@ def known() -> str:
             f'{", ".join(functions)}.')
 
 
+def window(site: 'Site', kernel, stride, padding, dilation) -> dict:
+    """Stride, padding and dilation of a convolution as pairs."""
+    dilation = _pair(dilation)
+    if padding == 'valid':
+        padding = 0
+    elif padding == 'same':
+        room = [d * (k - 1) for d, k in zip(dilation, kernel)]
+        site.require(not any(n % 2 for n in room),
+                     'padding "same" with an even kernel is not symmetric')
+        padding = tuple(n // 2 for n in room)
+    return dict(
+        stride=_pair(stride), padding=_pair(padding), dilation=dilation)
+
+
 class Site:
     """The place in the network that is being lowered.
 
@@ -138,6 +154,57 @@ class Site:
         """Append ``scale x + shift``; numbers are for all channels."""
         scale, shift = (self.per_channel(x, v) for v in (scale, shift))
         return self.add(ops.Affine, x, part=part, scale=scale, shift=shift)
+
+    def sign(self, x: Ref, threshold=0., part: str = '') -> Ref:
+        """Append ``+1 if x > threshold else -1``, per channel or for all."""
+        threshold = self.per_channel(x, threshold)
+        return self.add(
+            ops.Sign,
+            x,
+            part=part,
+            threshold=threshold,
+            flip=np.zeros(len(threshold), np.uint8))
+
+    def one_bit(self, weight: torch.Tensor) -> Tuple[np.ndarray, np.ndarray]:
+        """Weights +a and -a as signs and a scale for each output channel.
+
+        Raises:
+            LoweringError: If a channel holds other numbers.
+        """
+        weight = self.array(weight)
+        scale = np.abs(weight).reshape(len(weight), -1).max(1)
+        column = scale.reshape(-1, *[1] * (weight.ndim - 1))
+        self.require(
+            bool((np.abs(weight) == column).all()),
+            'its weights are not +a and -a within an output channel')
+        return weight > 0, scale
+
+    def binary_conv2d(self,
+                      x: Ref,
+                      weight: torch.Tensor,
+                      bias: Optional[torch.Tensor] = None,
+                      stride=1,
+                      padding=0,
+                      dilation=1,
+                      groups: int = 1) -> Ref:
+        """Append a convolution with 1-bit weights.
+
+        Args:
+            weight (Tensor): ``(Cout, Cin / groups, kh, kw)``, +a and -a within
+                an output channel: one bit stores each.
+            bias, stride, padding, dilation, groups: As in
+                :func:`torch.nn.functional.conv2d`.
+        """
+        signs, scale = self.one_bit(weight)
+        return self.add(
+            ops.BinaryConv2d,
+            x,
+            weight=pack(signs.transpose(0, 2, 3, 1)),
+            scale=scale,
+            shift=self.array(bias, len(signs), 0.),
+            in_channels=signs.shape[1] * groups,
+            groups=groups,
+            **window(self, signs.shape[2:], stride, padding, dilation))
 
     def per_channel(self, x: Ref, values) -> np.ndarray:
         """A row of constants; a single one is for all channels."""

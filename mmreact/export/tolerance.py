@@ -23,12 +23,14 @@ def accumulate(layer: nn.Module, x: Tensor) -> Tensor:
     """What a 1-bit layer counts: its input times the signs of its weights.
 
     Args:
-        layer (BinaryConv2d | BinaryLinear): Holds latent weights.
-        x (Tensor): +1 and -1.
+        layer (BinaryConv2d | BinaryLinear): Its binarizer gives the signs.
+        x (Tensor): +1 and -1; of a linear layer also images of one pixel.
     """
-    weight = torch.where(layer.weight.detach() > 0, 1., -1.).double()
+    signs = layer.weight_signs().to('cpu', torch.float64)
+    weight = 2 * signs - 1
     if isinstance(layer, BinaryLinear):
-        return F.linear(x.double(), weight)
+        result = F.linear(x.double().flatten(1), weight)
+        return result.reshape(*result.shape, *x.shape[2:])
     assert isinstance(layer, BinaryConv2d)
     return F.conv2d(x.double(), weight, None, layer.stride, layer.padding,
                     layer.dilation, layer.groups)

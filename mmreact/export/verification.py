@@ -8,13 +8,15 @@ in float64 for that input.
 - Real results may differ by ``TOLERANCE`` (:mod:`.tolerance`) times the sum of
   the magnitudes of all terms: a scale and a shift that cancel each other leave
   their rounding behind.
-- Signs must be those of the float64 layers, but where the input is next to the
-  threshold among the numbers of float32. Signs of the torch model that are
-  others are counted: there its own rounding crossed the threshold.
+- Signs must be those of the float64 layers, except where the input is next to
+  the threshold among the numbers of float32. Signs of the torch model that are
+  others are counted: there its own rounding crossed the threshold. Ties are
+  counted, too: sums of 1-bit layers that are exactly on a threshold, where
+  torch's rounding of the sum decides the sign.
 
 Then both run freely, and predictions are compared. A difference there is
 explained by the first layer with other signs, and how near to the threshold
-these were.
+these were. More of them than few leave the verdict open.
 """
 from dataclasses import replace
 from typing import (Any, Dict, Iterable, Iterator, List, Optional, Sequence,
@@ -24,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from ..layers import BinaryConv2d, BinaryLinear
 from ..layers.copying import copy_model
 from ..packed import ops
 from ..packed.program import INPUT, Program
@@ -151,9 +154,11 @@ class _Comparison:
                 'The trace of the model computes something else than the '
                 'model: its forward keeps a state, changes tensors in place '
                 'or depends on more than its input.')
+        self.exact: Dict[str, np.ndarray] = {}
         for name in given:
             if name != INPUT:
                 self._compare(self.operations[name], given, sizes)
+        self.exact.clear()
         for op in self.operations.values():
             if all(source in given for source in op.inputs):
                 self._compare_accumulators(op, given)
@@ -173,6 +178,8 @@ class _Comparison:
                                       known).numpy()
         result = self._run(op, {name: given[name] for name in inputs})
         check.values += result.size
+        if self._counts(op):
+            self.exact[op.name] = result
         if self.kinds[op.name] == 'real':
             size = self._magnitude(
                 op, {name: np.abs(given[name])
@@ -191,8 +198,28 @@ class _Comparison:
             distance = np.abs(x - threshold)
             wrong &= ~(distance <= np.spacing(np.abs(threshold)))
             check.distance = max(check.distance, _largest(distance, others, x))
+            check.ties += self._count_ties(op, given)
         check.wrong += int(wrong.sum())
         check.signs += int(others.sum())
+
+    def _count_ties(self, op: ops.Sign, given) -> int:
+        """Signs of torch that are others than those of sums on a threshold."""
+        exact = self._exact(op.inputs[0], given)
+        ties = _is_on(exact, op.threshold) & ~_is_on(
+            self._get(op.inputs[0], given), op.threshold)
+        others = run_operation(op, exact) != given[op.name]
+        return int((ties & others).sum())
+
+    def _exact(self, name: str, given) -> np.ndarray:
+        """A value without torch's rounding, back to signs and real layers."""
+        op = self.operations.get(name)
+        if op is None or self.kinds[name] == 'sign' or isinstance(
+                op, (ops.Conv2d, ops.Linear)):
+            return self._get(name, given)
+        if name not in self.exact:
+            self.exact[name] = run_operation(
+                op, *(self._exact(x, given) for x in op.inputs))
+        return self.exact[name]
 
     def _node(self, name: str) -> fx.Node:
         if name == INPUT:
@@ -221,18 +248,26 @@ class _Comparison:
         return magnitude(op, *inputs)
 
     def _compare_accumulators(self, op: ops.Operation, given) -> None:
-        """The integers of a 1-bit layer, from the latent weights."""
-        if not isinstance(op, (ops.BinaryConv2d, ops.BinaryLinear)) or (
-                self.kinds[op.inputs[0]] != 'sign'):
+        """The integers of a 1-bit layer, from its own weights."""
+        origin = self.lowered.origins[op.name]
+        layer = origin.op == 'call_module' and (
+            self.lowered.module.get_submodule(origin.target))
+        if not self._counts(op) or not isinstance(
+                layer, (BinaryConv2d, BinaryLinear)):
             return
         check, x = self.layers[op.name], given[op.inputs[0]]
         ones = np.ones_like(op.scale)
         packed = run_operation(replace(op, scale=ones, shift=0 * ones), x)
-        layer = self.lowered.module.get_submodule(
-            self.lowered.origins[op.name].target)
         truth = accumulate(layer, torch.from_numpy(x)).numpy()
         check.accumulators = (check.accumulators or 0) + int(
             (packed != truth).sum())
+
+    def _counts(self, op: ops.Operation) -> bool:
+        """Whether an operation's sums are integers."""
+        return isinstance(
+            op,
+            (ops.BinaryConv2d, ops.BinaryLinear)) and (self.kinds[op.inputs[0]]
+                                                       == 'sign')
 
     def _compare_backend(self, x: np.ndarray) -> None:
         """A backend's operations on its own inputs, and the reference's."""
@@ -282,18 +317,26 @@ class _Comparison:
             float(np.abs(logits[0] - logits[1]).max()))
 
     def _explain(self, i: int, signs, given, own):
-        """Layer, number of signs, distance, and whether that is rounding."""
+        """Layer, number of signs, distance, whether that is rounding, ties."""
         for op in signs:
             others = given[op.name][i:i + 1] != own[op.name][i:i + 1]
             if others.any():
                 x = own[op.inputs[0]][i:i + 1]
                 distance = _largest(
                     np.abs(x - column(op.threshold, x)), others, x)
+                ties = int((others & _is_on(x, op.threshold)).sum())
                 return op.name, int(
-                    others.sum()), distance, distance <= self.near
+                    others.sum()), distance, distance <= self.near, ties
         ours, theirs = (y[self.program.output][i] for y in (given, own))
         distance = float(np.abs(ours - theirs).max() / np.abs(ours).max())
         return None, 0, distance, distance <= self.near
+
+
+def _is_on(x: np.ndarray, threshold: np.ndarray) -> np.ndarray:
+    """Where numbers are on a threshold, or beside it in float32."""
+    threshold = column(threshold, x)
+    with np.errstate(invalid='ignore'):
+        return np.abs(x - threshold) <= np.spacing(np.abs(threshold))
 
 
 def _is_plain(value) -> bool:

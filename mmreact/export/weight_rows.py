@@ -8,27 +8,12 @@ from typing import Optional, Union
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.modules.utils import _pair
 
 from ..packed import ops
 from .arrangement import Arranged, arrange
 from .draft import Ref
-from .rows import Site, lowers
+from .rows import Site, lowers, window
 from .settling import settle
-
-
-def window(site: Site, kernel, stride, padding, dilation) -> dict:
-    """Stride, padding and dilation of a convolution as pairs."""
-    dilation = _pair(dilation)
-    if padding == 'valid':
-        padding = 0
-    elif padding == 'same':
-        room = [d * (k - 1) for d, k in zip(dilation, kernel)]
-        site.require(not any(n % 2 for n in room),
-                     'padding "same" with an even kernel is not symmetric')
-        padding = tuple(n // 2 for n in room)
-    return dict(
-        stride=_pair(stride), padding=_pair(padding), dilation=dilation)
 
 
 @lowers(F.conv2d)

@@ -44,6 +44,18 @@ class _BinaryWeight(NotScriptable):
             self._kept = kept
         return kept[3]
 
+    @torch.no_grad()
+    def weight_signs(self) -> Tensor:
+        """Which weights are +1: what the binarizer gives, not the latent sign.
+
+        A binarizer may centre the weights first.
+
+        Returns:
+            Tensor: Bool, of the weight's shape.
+        """
+        binarize = get_weight_binarizer(self.weight_binarizer).function
+        return binarize(self.weight) > 0
+
     def train(self, mode: bool = True):
         self._kept = None
         return super().train(mode)

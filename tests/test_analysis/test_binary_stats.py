@@ -8,6 +8,7 @@ from mmreact import models
 from mmreact.analysis.binary_stats import (SignCounter, binary_layers,
                                            count_signs, layer_statistics,
                                            to_numbers, weight_signs)
+from mmreact.functional import WEIGHT_BINARIZERS, WeightBinarizer
 from mmreact.layers import BinaryConv2d, BinaryLinear, RPReLU, RSign
 
 NAN = float('nan')
@@ -174,3 +175,26 @@ def test_every_kind_of_network(name, options, signs, shifts, weights):
             found[f'{statistic}/{key}'] = value
     assert np.isfinite(list(to_numbers(found).values())).all()
     assert bool(found) is bool(signs)
+
+
+def test_flips_are_those_of_the_binarizer(monkeypatch):
+    """A binarizer that centres: a latent sign that moves may be no flip."""
+
+    def centred(weight):
+        middle = weight.mean(1, keepdim=True)
+        hard = torch.where(weight > middle, 1., -1.).to(weight)
+        return hard + weight - weight.detach()
+
+    monkeypatch.setitem(WEIGHT_BINARIZERS, 'centred',
+                        WeightBinarizer(centred, one_bit=True))
+    layer = BinaryLinear(4, 1, weight_binarizer='centred')
+    layer.weight.data = torch.tensor([[1., 2, 3, 4]])
+    before = weight_signs(dict(net=layer))['net']
+    assert before.tolist() == [[False, False, True, True]]
+    layer.weight.data -= 2.75  # all move, two latent signs are now negative
+    assert not (weight_signs(dict(net=layer))['net'] ^ before).any()
+    layer.weight.data = torch.tensor([[4., 2, 3, 1]])  # no latent sign moved
+    signs = weight_signs(dict(net=layer))['net']
+    assert (signs ^ before).tolist() == [[True, False, False, True]]
+    statistics = layer_statistics(layer, signs=before)
+    assert statistics['sign_flips'] == 0.5

@@ -7,8 +7,11 @@ import torch
 from torch import nn
 
 from mmreact.export import LoweringError, lower, verify
-from mmreact.layers import BinaryConv2d, RPReLU, RSign
+from mmreact.export.report import Difference, LayerCheck, VerifyReport
+from mmreact.functional import WEIGHT_BINARIZERS, WeightBinarizer
+from mmreact.layers import BinaryConv2d, BinaryLinear, RPReLU, RSign
 from mmreact.packed import ops
+from mmreact.packed.bits import unpack
 from mmreact.packed.program import Program
 from mmreact.packed.reference import ReferenceBackend
 
@@ -76,7 +79,11 @@ def test_what_a_good_program_gives(model, program, x):
     assert layers['8'].values == 8 * 8 * 3 * 3
     assert layers['3'].signs == 0 <= layers['0'].error < 1
     text = str(report)
-    assert text.endswith('\nVerified.') and '8 of 8 predictions' in text
+    assert report.verdict == 'verified' and report.ties == 0
+    assert text.endswith(
+        '\nVerified: every operation gives what the model gives for equal '
+        'inputs, and all 8 predictions are equal.')
+    assert '8 of 8 predictions' in text
     assert len(text.splitlines()) == 4 + len(layers)
 
 
@@ -111,6 +118,7 @@ def test_one_wrong_constant_is_found(model, program, x, name, changes, shown):
     if shown == 'error':
         assert failed[0].error > 1
     assert f'NOT VERIFIED: {name}' in report.table().splitlines()[-1]
+    assert report.verdict == 'wrong'
 
 
 class Wrong(ReferenceBackend):
@@ -211,6 +219,9 @@ def test_rounding_of_torch_is_counted_and_explained():
     assert difference.explained and difference.distance < 1e-6
     assert 'Image 3: torch predicts 1, packed 0' in report.table()
     assert report.equal_predictions == report.flipped == 2
+    assert report.verdict == 'undecided'
+    assert 'NOT DECIDED' in report.table() and '2 of 4' in report.table()
+    assert report.ties == 0  # the sum is beside the threshold, not on it
 
 
 def test_a_far_difference_is_not_explained(model, program, x):
@@ -283,3 +294,100 @@ def test_the_trace_is_compared_with_the_model():
     assert verify(model, program, torch.randn(1, 2, 3, 3)).ok
     with pytest.raises(LoweringError, match='something else than the model'):
         verify(model, program, torch.randn(2, 2, 3, 3), batch_size=1)
+
+
+def verdict_of(images, equal, explained=True, wrong=0):
+    layer = LayerCheck('conv', 'sign', wrong=wrong)
+    differences = [
+        Difference(i, 0, 1, 'conv', 1, 0., explained)
+        for i in range(images - equal)
+    ]
+    report = VerifyReport([layer], 'reference', images, equal, 0, differences)
+    return report.verdict, report.table().splitlines()[-1]
+
+
+@pytest.mark.parametrize('arguments,verdict,words', [
+    ((16, 16), 'verified', ['Verified: ', 'all 16 predictions are equal']),
+    ((1, 1), 'verified', ['Verified: ', 'all 1 predictions']),
+    ((16, 14), 'verified', ['Verified: ', '2 of 16 predictions differ by']),
+    ((8, 7), 'verified', ['1 of 8 predictions differs']),
+    ((16, 13), 'undecided', ['NOT DECIDED: ', '3 of 16', 'accuracy']),
+    ((7, 6), 'undecided', ['NOT DECIDED: ', '1 of 7']),
+    ((2, 0), 'undecided', ['NOT DECIDED: ', '2 of 2 predictions differ']),
+    ((0, 0), 'undecided', ['NOT DECIDED: there were no images']),
+    ((16, 15, False), 'wrong', ['NOT VERIFIED: image 0']),
+    ((16, 16, True, 1), 'wrong', ['NOT VERIFIED: conv']),
+    ((2, 0, True, 1), 'wrong', ['NOT VERIFIED: conv']),
+])
+def test_every_verdict(arguments, verdict, words):
+    found, line = verdict_of(*arguments)
+    assert found == verdict
+    for word in words:
+        assert word in line
+
+
+def tying_network(bias):
+    """1-bit layers with a scale that float32 rounds, and no BN."""
+    torch.manual_seed(3)
+    layers = []
+    for _ in range(3):
+        layers += [
+            RSign(16, learnable=False),
+            BinaryConv2d(16, 16, 3, padding=1, bias=bias)
+        ]
+        if bias:
+            nn.init.normal_(layers[-1].bias)
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(256, 4)).eval()
+
+
+def test_ties_are_a_cause_of_their_own():
+    """Sums of an even number of terms that are exactly 0."""
+    x = torch.randn(6, 16, 4, 4)
+    model = tying_network(bias=False)
+    report = verify(model, lower(model, (16, 4, 4)), x)
+    assert report.ok and report.ties > 0
+    # Independently: exact integers on the signs that torch feeds.
+    with torch.no_grad():
+        y, ties = x, 0
+        for i in (0, 2):
+            signs = model[i](y)
+            weight = torch.where(model[i + 1].weight > 0, 1., -1.).double()
+            sums = torch.nn.functional.conv2d(
+                signs.double(), weight, padding=1)
+            y = model[i + 1](signs)
+            ties += int(((sums == 0) & (y > 0)).sum())
+    assert report.ties == ties
+    assert f'{ties} signs are ties' in report.table()
+    assert all(d.ties > 0 for d in report.differences if d.layer)
+    model = tying_network(bias=True)
+    report = verify(model, lower(model, (16, 4, 4)), x)
+    assert report.ties == 0 and 'ties' not in report.table()
+
+
+def centred(weight):
+    """A binarizer that centres: dyadic weights, so that it is exact."""
+    weight = weight - weight.mean((1, 2, 3), keepdim=True)
+    return torch.where(weight > 0, 1., -1.).to(weight)
+
+
+def negated(weight):
+    return torch.where(weight > 0, -0.5, 0.5).to(weight)
+
+
+@pytest.mark.parametrize('function', [centred, negated])
+def test_binarizers_that_change_signs(function, monkeypatch):
+    """The truth is what the binarizer gives, not the latent sign."""
+    monkeypatch.setitem(WEIGHT_BINARIZERS, 'own',
+                        WeightBinarizer(function, one_bit=True))
+    conv = BinaryConv2d(4, 4, 2, weight_binarizer='own')
+    with torch.no_grad():
+        conv.weight.copy_(torch.randint(1, 9, conv.weight.shape) / 8)
+    model = nn.Sequential(
+        RSign(4), conv, nn.Flatten(), RSign(36, channel_dim=-1),
+        BinaryLinear(36, 3)).eval()
+    program = lower(model, (4, 4, 4))
+    bits = unpack(program.operations[1].weight, 4).transpose(0, 3, 1, 2)
+    used = function(conv.weight.detach())
+    assert (bits == np.sign(used.numpy())).all() and (used < 0).any()
+    report = verify(model, program, torch.randn(4, 4, 4, 4))
+    assert report.ok and report.layers[1].accumulators == 0

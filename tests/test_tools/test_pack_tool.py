@@ -1,9 +1,12 @@
 """tools/deployment/pack.py and tools/test.py on its files, as a user runs."""
 import hashlib
+import importlib.util
 import json
 import pickle
 import re
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from mmreact.packed import ops as packed_ops
 from mmreact.utils.checkpoint import CheckpointError
 
 PACK = 'deployment/pack.py'
+TOOL = Path(__file__).resolve().parents[2] / 'tools' / PACK
 
 
 @pytest.fixture(scope='module')
@@ -41,7 +45,7 @@ def packed(run_tool, config, checkpoint, tmp_path_factory):
 def test_what_is_printed(packed, checkpoint):
     """Sizes, and a verification of all layers."""
     path, out = packed
-    assert '\nVerified.\n' in out
+    assert '\nVerified: ' in out
     assert '40 of 40 predictions are equal (reference)' in out
     assert 'backbone.stages.0.0.conv1' in out
     line = out.splitlines()[-1]
@@ -120,11 +124,34 @@ def test_half_precision_and_no_preprocessing(run_tool, config, checkpoint,
     path = tmp_path / 'half.safetensors'
     out = run_tool(PACK, config, checkpoint, '-o', path, '--real', 'fp16',
                    '--no-preprocessing', '--verify', 20).stdout
-    assert '\nVerified.\n' in out
+    assert '\nVerified: ' in out
     assert load_packed(path).preprocessing is None
     smaller = packed[0].stat().st_size - path.stat().st_size
     # Stem 1->16 and classifier 64->10; the preprocessing is some text.
     assert smaller >= 2 * (16 * 9 + 640)
+
+
+@pytest.mark.parametrize('verdict,code,words', [
+    ('verified', None, ''),
+    ('undecided', 3, 'neither verified nor wrong'),
+    ('wrong', 'Error: the packed file is not right', ''),
+])
+def test_exit_codes_of_verify(verdict, code, words, config, checkpoint,
+                              tmp_path, monkeypatch, capsys):
+    """A file that is not verified keeps another name."""
+    spec = importlib.util.spec_from_file_location('pack_tool', TOOL)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    monkeypatch.setattr(tool, 'verify_file', lambda *args: verdict)
+    path = tmp_path / 'net.safetensors'
+    argv = [config, checkpoint, '-o', path, '--verify', 2]
+    monkeypatch.setattr(sys, 'argv', ['pack.py', *map(str, argv)])
+    result = tool.main()
+    assert result == code or str(result).startswith(str(code))
+    assert words in capsys.readouterr().err
+    assert path.exists() == (verdict == 'verified')
+    other = tmp_path / 'net.unverified.safetensors'
+    assert other.exists() == (verdict != 'verified')
 
 
 @pytest.mark.slow

@@ -5,6 +5,9 @@ import sys
 
 from mmengine.config import Config, DictAction
 
+#: Exit code where --verify finds no mistake, but too many other predictions.
+UNDECIDED = 3
+
 
 def parse_args():
     parser = argparse.ArgumentParser(
@@ -37,7 +40,8 @@ def parse_args():
         metavar='N',
         help='compare the packed file with the checkpoint, layer by layer and '
         'on whole, on the first N test images; it is written only if they '
-        'agree')
+        'agree. Exit code 1: the file is wrong; 3: no mistake, but too many '
+        'predictions differ by rounding')
     parser.add_argument(
         '--backend',
         default='reference',
@@ -55,7 +59,7 @@ def parse_args():
 
 
 def verify_file(cfg, model, path, number, backend):
-    """Print how a packed file compares with the model; whether it is right."""
+    """Print how a packed file compares with the model; give the verdict."""
     from mmengine.utils import track_iter_progress
 
     from mmreact.engine.packing import batches
@@ -66,9 +70,9 @@ def verify_file(cfg, model, path, number, backend):
     size = default_batch_size(packed.program.input_shape)
     images = batches(cfg, model, number, packed, size)
     report = verify(model, packed,
-                    track_iter_progress((images, -(-number // size))))
+                    track_iter_progress((images, -(-number // size))), backend)
     print(f'\n{report}')
-    return report.ok
+    return report.verdict
 
 
 def main():
@@ -90,11 +94,18 @@ def main():
         packed = pack(cfg, args.checkpoint, model, args.shape,
                       not args.no_preprocessing)
         size = save_packed(path, packed, args.real)
-        if args.verify and not verify_file(cfg, model, path, args.verify,
-                                           args.backend):
-            return f'Error: the packed file is not right. It is left as {path}'
+        verdict = verify_file(cfg, model, path, args.verify,
+                              args.backend) if args.verify else 'verified'
     except (CheckpointError, ImportError, OSError, ValueError) as error:
         return f'Error: {error}'
+    if verdict == 'wrong':
+        return f'Error: the packed file is not right. It is left as {path}'
+    if verdict == 'undecided':
+        print(
+            f'The packed file is neither verified nor wrong. It is left as '
+            f'{path}',
+            file=sys.stderr)
+        return UNDECIDED
     os.replace(path, args.out)
     whole = sum(v.numel() * v.element_size()
                 for v in model.state_dict().values())
