@@ -148,6 +148,70 @@ def refuse_what_torch_refuses() -> None:
         checkpoint._safe_torch_load = torch.load
 
 
+def find_own_configs() -> None:
+    """Let ``_base_ = 'mmreact::reactnet/...'`` name the configs of mmreact.
+
+    MMEngine knows only OpenMMLab's own packages, looks for a package beside
+    the metadata of its installation, where an editable one is not, and puts
+    the package's name into each type as a registry scope, which mmreact does
+    not have: its networks are registered in MMPretrain's. Remove when MMEngine
+    looks for packages by importing them, and for scopes only where there are
+    some.
+    """
+    from mmengine.config import Config
+    from mmengine.config.utils import MODULE2PACKAGE
+    from mmengine.hub import hub
+
+    MODULE2PACKAGE.setdefault('mmreact', 'mmreact')
+    get_path, installed_path = Config._get_cfg_path, hub.get_installed_path
+    package_path = os.path.dirname(os.path.abspath(__file__))
+    places = (os.path.join(package_path,
+                           '.mim'), os.path.dirname(package_path))
+
+    def get_cfg_path(cfg_path, filename):
+        package, colons, name = cfg_path.partition('::')
+        if not colons or package != 'mmreact':
+            return get_path(cfg_path, filename)
+        paths = [os.path.join(place, 'configs', name) for place in places]
+        for path in paths:
+            if os.path.isfile(path):
+                return os.path.realpath(path), None
+        raise FileNotFoundError(
+            f'{filename} names the config {cfg_path}, which is neither '
+            f'{" nor ".join(paths)}.')
+
+    def get_installed_path(package):
+        return (package_path
+                if package == 'mmreact' else installed_path(package))
+
+    Config._get_cfg_path = staticmethod(get_cfg_path)
+    hub.get_installed_path = get_installed_path
+
+
+def compile_without_updates() -> None:
+    """Let ``compile`` in a config leave backward and optimizer as they are.
+
+    MMEngine compiles all of ``train_step``. Within it, dynamo fails on the
+    ConfigDicts that MMEngine makes of parameter groups
+    (InternalTorchDynamoError), takes a form of Adam that gives NaN at a
+    learning rate of 0, with which schedules end, and compiles anew for each
+    learning rate. The forward pass, and backward as derived from it, are
+    compiled as before. Remove when none of the three holds.
+    """
+    from mmengine.optim import OptimWrapper
+    from mmengine.runner import Runner
+    maybe_compile, update_params = Runner._maybe_compile, \
+        OptimWrapper.update_params
+
+    def maybe_compile_without_updates(self, target):
+        if self.cfg.get('compile'):
+            import torch
+            OptimWrapper.update_params = torch.compiler.disable(update_params)
+        maybe_compile(self, target)
+
+    Runner._maybe_compile = maybe_compile_without_updates
+
+
 def init_cpu_distributed(launcher: str) -> None:
     """Start gloo for distributed training on CPUs (``torchrun``).
 
@@ -195,11 +259,8 @@ def apply() -> None:
     quiet_imports()
     allow_mmengine_checkpoints()
     refuse_what_torch_refuses()
-    from mmengine.config.utils import MODULE2PACKAGE
-
-    # `_base_ = 'mmreact::...'` and mim-style look-ups know only OpenMMLab's
-    # own packages. Remove when MMEngine looks packages up by their metadata.
-    MODULE2PACKAGE.setdefault('mmreact', 'mmreact')
+    find_own_configs()
+    compile_without_updates()
 
 
 apply()

@@ -46,13 +46,12 @@ def say(text):
 
 def from_checkpoint(args):
     """What is published, its config and the day it was trained."""
-    from mmengine.config import Config
-
     from mmreact.engine import publishing
     from mmreact.utils.checkpoint import load_checkpoint
+    from mmreact.utils.config_files import read_config
     from mmreact.utils.recorded_config import recorded_config
     content = load_checkpoint(args.in_file)
-    cfg = Config.fromfile(args.config) if args.config else recorded_config(
+    cfg = read_config(args.config) if args.config else recorded_config(
         content, args.in_file)
     kept = publishing.published_checkpoint(content, cfg, args.in_file,
                                            not args.no_ema)
@@ -70,11 +69,10 @@ def from_checkpoint(args):
 
 def from_packed(args):
     """As :func:`from_checkpoint`; the day is today's."""
-    from mmengine.config import Config
-
     from mmreact.engine import publishing
+    from mmreact.utils.config_files import read_config
     data = publishing.published_packed(args.in_file)
-    return data, Config.fromfile(args.config), publishing.training_day({})
+    return data, read_config(args.config), publishing.training_day({})
 
 
 def main():

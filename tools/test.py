@@ -3,8 +3,6 @@ import argparse
 import json
 import sys
 
-from mmengine.config import Config
-
 from mmreact.utils.cli import add_run_arguments, parse_run_args
 
 
@@ -33,6 +31,11 @@ def parse_args():
         'fastest that is installed)')
     parser.add_argument(
         '--threads', type=int, help='threads of the backend (default: all)')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='average over augmented images: tta_pipeline and tta_model of '
+        'the config, or each image and its mirror image')
     add_run_arguments(parser)
     return parse_run_args(parser)
 
@@ -44,22 +47,22 @@ def main():
         sys.stdout = sys.stderr
     from mmengine.dist import is_main_process
 
+    from mmreact.engine.stages import default_work_dir
     from mmreact.engine.testing import test_checkpoint, test_packed
-    cfg = Config.fromfile(args.config)
-    cfg.work_dir = args.work_dir
-    if args.data_root:
-        cfg.test_dataloader.dataset.data_root = args.data_root
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    from mmreact.utils.config_files import read_config
+    from mmreact.utils.config_options import change_config
+    cfg = read_config(args.config)
+    change_config(cfg, args.cfg_options, args.data_root)
+    cfg.work_dir = args.work_dir or str(default_work_dir(cfg, args.config))
     if args.checkpoint.endswith('.safetensors'):
         if args.launcher != 'none':
             sys.exit('A packed file is tested in one process, on as many '
                      'threads as --threads says: leave --launcher out.')
         metrics = test_packed(cfg, args.checkpoint, args.out, args.out_item,
-                              args.backend, args.threads)
+                              args.backend, args.threads, args.tta)
     else:
         metrics = test_checkpoint(cfg, args.checkpoint, args.out,
-                                  args.out_item, args.launcher)
+                                  args.out_item, args.launcher, args.tta)
     if args.json and is_main_process():
         metrics = {key: round(float(v), 4) for key, v in metrics.items()}
         row = dict(config=args.config, checkpoint=args.checkpoint, **metrics)

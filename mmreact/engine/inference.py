@@ -3,12 +3,12 @@ from pathlib import Path
 from typing import Optional, Union
 
 import torch
-from mmengine.config import Config
 
 from ..packed.command import say_trained_on
 from ..packed.image_files import Predict
 from ..packed.model import Prediction, top_classes
 from ..utils.checkpoint import load_checkpoint
+from ..utils.config_files import read_config
 from ..utils.recorded_config import recorded_config
 from .packing import (class_names, image_preprocessing, load_model,
                       training_images)
@@ -38,7 +38,7 @@ def checkpoint_predict(checkpoint: Union[str, Path],
             know.
     """
     content = load_checkpoint(checkpoint)
-    cfg = Config.fromfile(config) if config else recorded_config(
+    cfg = read_config(config) if config else recorded_config(
         content, str(checkpoint))
     prepare = image_preprocessing(cfg)
     names = class_names(cfg, content, get_num_classes(cfg.model))

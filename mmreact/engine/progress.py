@@ -103,7 +103,11 @@ def summary(runs: List) -> str:
 
 def next_commands(run) -> List[str]:
     """How to test, and for a 1-bit network to pack, what a run has trained."""
-    config = run.work_dir / f'{run.name}.py'  # with all options
+    # The config with all options, in the format of the one that was given.
+    config, *others = (
+        run.work_dir / f'{run.name}{suffix}'
+        for suffix in ('.py', '.yaml', '.yml', '.json'))
+    config = next((path for path in others if path.is_file()), config)
     files = f'{config} {run.final_checkpoint}'
     lines = [f'  python tools/test.py {files}']
     if read_progress(run.work_dir).get('one_bit'):

@@ -21,7 +21,8 @@ def test_checkpoint(cfg: Config,
                     checkpoint: Union[str, Path],
                     out: Optional[str] = None,
                     out_item: str = 'pred',
-                    launcher: str = 'none') -> Dict[str, float]:
+                    launcher: str = 'none',
+                    tta: bool = False) -> Dict[str, float]:
     """Evaluate a checkpoint on the config's test set.
 
     Weights must fit exactly. The teacher, if any, is neither built nor
@@ -34,6 +35,7 @@ def test_checkpoint(cfg: Config,
             metrics, .pkl for predictions).
         out_item (str): 'pred' or 'metrics'. Defaults to 'pred'.
         launcher (str): 'none', 'pytorch', 'slurm' or 'mpi'.
+        tta (bool): See :func:`use_tta`. Defaults to False.
 
     Returns:
         dict[str, float]: Metrics, e.g. ``accuracy/top1`` in percent.
@@ -54,7 +56,7 @@ def test_checkpoint(cfg: Config,
     ] + [dict(type='StrictLoadHook')]
     if is_distributed() and not torch.cuda.is_available():
         cfg.setdefault('model_wrapper_cfg', compat.cpu_model_wrapper())
-    return _test(cfg, get_num_classes(cfg.model), out, out_item)
+    return _test(cfg, get_num_classes(cfg.model), out, out_item, tta)
 
 
 def test_packed(cfg: Config,
@@ -62,13 +64,14 @@ def test_packed(cfg: Config,
                 out: Optional[str] = None,
                 out_item: str = 'pred',
                 backend: str = 'auto',
-                threads: Optional[int] = None) -> Dict[str, float]:
+                threads: Optional[int] = None,
+                tta: bool = False) -> Dict[str, float]:
     """Evaluate a packed file on the config's test set, in one process.
 
     The images come from the config's pipeline, as for a checkpoint.
 
     Args:
-        cfg, out, out_item: See :func:`test_checkpoint`.
+        cfg, out, out_item, tta: See :func:`test_checkpoint`.
         file (str | Path): Packed file.
         backend (str): See :class:`mmreact.packed.PackedModel`.
         threads (int, optional): How many the backend uses.
@@ -99,13 +102,44 @@ def test_packed(cfg: Config,
         file=str(file),
         backend=backend,
         threads=threads)
-    return _test(cfg, classes, out, out_item)
+    return _test(cfg, classes, out, out_item, tta)
+
+
+def use_tta(cfg: Config) -> None:
+    """Let a config's test average over augmented images.
+
+    As MMPretrain's ``--tta``: the config's ``tta_pipeline`` and ``tta_model``
+    or, where it has none, the average of the scores of each image and its
+    mirror image. The mirror image is made before the last transform, which
+    packs it.
+
+    Raises:
+        ValueError: If the config has no test pipeline to begin with.
+    """
+    dataset = cfg.test_dataloader.dataset
+    pipeline = dataset.get('pipeline')
+    if 'tta_pipeline' in cfg:
+        pipeline = cfg.tta_pipeline
+    elif pipeline:
+        flips = [dict(type='RandomFlip', prob=p) for p in (1., 0.)]
+        pipeline = [
+            *pipeline[:-1],
+            dict(type='TestTimeAug', transforms=[flips, [pipeline[-1]]])
+        ]
+    else:
+        raise ValueError('--tta needs test_dataloader.dataset.pipeline, or '
+                         'tta_pipeline, in the config.')
+    dataset.pipeline = pipeline
+    model = dict(cfg.get('tta_model') or dict(type='AverageClsScoreTTA'))
+    cfg.model = dict(model, module=cfg.model)
 
 
 def _test(cfg: Config, num_classes: Optional[int], out: Optional[str],
-          out_item: str) -> Dict[str, float]:
+          out_item: str, tta: bool) -> Dict[str, float]:
     """Run the test loop and save what is asked for."""
-    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    init_default_scope(cfg.setdefault('default_scope', 'mmpretrain'))
+    if tta:
+        use_tta(cfg)
     check_dataset(cfg.test_dataloader.dataset, num_classes)
     cfg.resume = False
     runner = Runner.from_cfg(cfg)

@@ -1,9 +1,54 @@
 """Arguments that several tools share."""
 import argparse
+import ast
 import os
-import os.path as osp
+from typing import Any
 
 from mmengine.config import DictAction
+
+
+class ConfigOptions(DictAction):
+    """``--cfg-options key=value ...``, with MMEngine's values and Python's.
+
+    A value that begins with a quote or a bracket and is a Python literal is
+    taken as that: ``'"1,2"'`` is a string, ``'[dict]'`` is not a literal. The
+    others are MMEngine's: ``1,2`` and ``[a,b]`` are lists.
+    """
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        options = dict(getattr(namespace, self.dest, None) or {})
+        for text in values:
+            key, equals, value = text.partition('=')
+            if not equals or not key:
+                parser.error(f'{option_string} takes key=value, got {text!r}')
+            try:
+                options[key] = parse_value(value)
+            except (AssertionError, RecursionError) as error:
+                parser.error(f'{option_string} {text}: {error}')
+        setattr(namespace, self.dest, options)
+
+
+def parse_value(text: str) -> Any:
+    """The value of an option."""
+    if text[:1] in ('"', "'", '[', '(', '{'):
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            pass
+    elif ',' not in text:  # MMEngine would take spaces out of a path
+        return DictAction._parse_int_float_bool(text)
+    return DictAction._parse_iterable(text)
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=ConfigOptions,
+        metavar='KEY=VALUE',
+        help='override settings of the config. A list is written key="[a,b]" '
+        "or key=a,b, a string with commas key='\"a,b\"'")
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,15 +56,10 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument(
         '--work-dir',
-        help='directory for logs and checkpoints (default: '
-        'work_dirs/<config name>)')
+        help='directory for logs and checkpoints (default: work_dir of the '
+        'config, else work_dirs/<config name>)')
     parser.add_argument('--data-root', help='root of the data set')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config: key=value. A list is written '
-        'key="[a,b]" or key=a,b')
+    add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -35,10 +75,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_run_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Parse, and fill in what follows from ``config`` and the launcher."""
+    """Parse, and set what launchers leave to the program."""
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if args.work_dir is None:
-        name = osp.splitext(osp.basename(args.config))[0]
-        args.work_dir = osp.join('work_dirs', name)
     return args

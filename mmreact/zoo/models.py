@@ -2,11 +2,11 @@
 from pathlib import Path
 from typing import Union
 
-from mmengine.config import Config
 from mmengine.model import BaseModel
 
 from .. import models  # noqa: F401, registers the networks
 from ..utils.checkpoint import check_match, get_state_dict, load_checkpoint
+from ..utils.config_files import read_config
 from .catalogue import info
 from .files import checkpoint_file
 
@@ -37,7 +37,7 @@ def get_model(name: str,
     source = None
     if pretrained is not False:
         source = checkpoint_file(name) if pretrained is True else pretrained
-    model = build(Config.fromfile(row.config), **kwargs)
+    model = build(read_config(row.config), **kwargs)
     if source is not None:
         checkpoint = load_checkpoint(source)
         state_dict = get_state_dict(checkpoint)

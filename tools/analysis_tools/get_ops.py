@@ -3,8 +3,9 @@ import argparse
 import json
 import sys
 
-from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
+
+from mmreact.utils.cli import add_cfg_options
 
 
 def parse_args():
@@ -19,11 +20,7 @@ def parse_args():
         help='input height and width (one number: a square)')
     parser.add_argument(
         '--json', action='store_true', help='print one line of JSON')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config: key=value')
+    add_cfg_options(parser)
     args = parser.parse_args()
     if len(args.shape) > 2 or min(args.shape) < 1:
         parser.error('--shape takes one or two positive numbers')
@@ -36,9 +33,10 @@ def main():
 
     import mmreact.models  # noqa: F401, registers
     from mmreact.analysis import count_ops
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    from mmreact.utils.config_files import read_config
+    from mmreact.utils.config_options import change_config
+    cfg = read_config(args.config)
+    change_config(cfg, args.cfg_options)
     init_default_scope('mmpretrain')
     model = MODELS.build(cfg.model)
     channels = cfg.model.backbone.get('in_channels', 3)

@@ -3,7 +3,7 @@ import argparse
 import os
 import sys
 
-from mmengine.config import Config, DictAction
+from mmreact.utils.cli import add_cfg_options
 
 #: Exit code where --verify finds no mistake, but too many other predictions.
 UNDECIDED = 3
@@ -47,11 +47,7 @@ def parse_args():
         default='reference',
         help='what --verify runs the packed file with (default: reference)')
     parser.add_argument('--data-root', help='root of the data set')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the config: key=value')
+    add_cfg_options(parser)
     args = parser.parse_args()
     if not args.out.endswith('.safetensors'):
         parser.error(f'the packed file {args.out} must end with .safetensors')
@@ -81,15 +77,14 @@ def main():
     from mmreact.engine.packing import load_model, pack
     from mmreact.packed import save_packed
     from mmreact.utils.checkpoint import CheckpointError
-    cfg = Config.fromfile(args.config)
-    if args.data_root:
-        cfg.test_dataloader.dataset.data_root = args.data_root
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    from mmreact.utils.config_files import read_config
+    from mmreact.utils.config_options import change_config
     path = args.out
     if args.verify:
         path = path.removesuffix('.safetensors') + '.unverified.safetensors'
     try:
+        cfg = read_config(args.config)
+        change_config(cfg, args.cfg_options, args.data_root)
         model = load_model(cfg, args.checkpoint)
         packed = pack(cfg, args.checkpoint, model, args.shape,
                       not args.no_preprocessing)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmreact.utils.cli import add_cfg_options
 
 
 def parse_args():
@@ -45,11 +45,7 @@ def parse_args():
         '--device',
         default='cpu',
         help='where the network runs (default: cpu)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override settings of the configs: key=value')
+    add_cfg_options(parser)
     args = parser.parse_args()
     if len(args.second) > 2:
         parser.error('give at most a second config and a second checkpoint')
@@ -67,18 +63,16 @@ def main():
     from mmreact.analysis.network_plot import save_plot
     from mmreact.engine.activations import activation_distributions
     from mmreact.utils.checkpoint import CheckpointError
+    from mmreact.utils.config_files import read_config
+    from mmreact.utils.config_options import change_config
     pairs = [(args.config, args.checkpoint)]
     if args.second:
         pairs.append(([args.config] + args.second)[-2:])
     columns = {}
     try:
         for config, checkpoint in pairs:
-            cfg = Config.fromfile(config)
-            for key in ('train', 'test'):
-                if args.data_root and cfg.get(f'{key}_dataloader'):
-                    cfg[f'{key}_dataloader'].dataset.data_root = args.data_root
-            if args.cfg_options:
-                cfg.merge_from_dict(args.cfg_options)
+            cfg = read_config(config)
+            change_config(cfg, args.cfg_options, args.data_root)
             title = '/'.join(Path(checkpoint).parts[-2:])
             if title in columns:  # the same twice, or of the same name
                 title += ' (2)'

@@ -3,10 +3,10 @@ from typing import Optional, Sequence
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmpretrain.registry import HOOKS
 
 from ...analysis import count_ops
+from .bare_model import bare_model
 
 
 @HOOKS.register_module()
@@ -28,9 +28,9 @@ class OPsCounterHook(Hook):
         if not isinstance(data_batch, dict):
             return  # vis_scheduler.py of MMPretrain trains a stand-in
         self.logged = True
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
-        shape = self.input_shape or tuple(data_batch['inputs'][0].shape)
+        model, image = bare_model(runner.model), data_batch['inputs'][0]
+        while isinstance(image, (list, tuple)):  # augmented several times
+            image = image[0]
+        shape = self.input_shape or tuple(image.shape[-3:])
         report = count_ops(model, shape)
         runner.logger.info(f'Operations at input {shape}:\n{report.summary()}')

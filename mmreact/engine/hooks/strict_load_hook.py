@@ -1,10 +1,10 @@
 """Refuse a checkpoint that does not fit the model."""
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop
 from mmpretrain.registry import HOOKS
 
 from ...utils.checkpoint import check_match, get_state_dict, with_head_of
+from .bare_model import bare_model
 
 
 @HOOKS.register_module()
@@ -34,9 +34,7 @@ class StrictLoadHook(Hook):
         Raises:
             CheckpointError: Names every key that does not match.
         """
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = bare_model(runner.model)
         state_dict = get_state_dict(checkpoint)
         # A loop is built when training starts, and not for a test.
         trains = isinstance(runner._train_loop, BaseLoop)

@@ -5,10 +5,10 @@
 """
 from .checks import check_plan
 from .fingerprint import FingerprintError
-from .plan import Options, Run, make_plan
+from .plan import Options, Run, default_work_dir, make_plan
 from .train import start_distributed, train_plan
 
 __all__ = [
-    'FingerprintError', 'Options', 'Run', 'check_plan', 'make_plan',
-    'start_distributed', 'train_plan'
+    'FingerprintError', 'Options', 'Run', 'check_plan', 'default_work_dir',
+    'make_plan', 'start_distributed', 'train_plan'
 ]

@@ -3,12 +3,12 @@ import os
 from pathlib import Path
 from typing import List, Optional, Tuple
 
-from mmengine.config import Config
 from mmpretrain.registry import DATASETS, MODELS
 
 from ...utils.checkpoint import (check_match, download, get_state_dict, is_url,
                                  load_checkpoint, with_batch_counters,
                                  with_head_of)
+from ...utils.config_files import read_config
 from ...utils.recording import find_layers
 from .plan import Run
 
@@ -127,7 +127,7 @@ def check_teacher(run: Run) -> None:
     if isinstance(run.teacher, Run):
         model = run.teacher.cfg.model
     elif teacher.get('config'):
-        model = Config.fromfile(teacher.config).model
+        model = read_config(teacher.config).model
     theirs, ours = get_num_classes(model), get_num_classes(run.cfg.model)
     if theirs not in (None, ours):  # unknown: compared when it is first used
         raise ValueError(

@@ -19,7 +19,8 @@ IGNORED = ('work_dir', 'resume', 'load_from', 'launcher', 'log_level',
            'default_hooks.non_finite', 'default_hooks.progress',
            'train_dataloader.num_workers', 'train_dataloader.pin_memory',
            'train_dataloader.persistent_workers', 'env_cfg',
-           'model.teacher.checkpoint', 'model.teacher.config')
+           'model.teacher.checkpoint', 'model.teacher.config',
+           'teacher.config', 'start_from', 'all_stages', 'all_runs')
 
 
 class FingerprintError(RuntimeError):

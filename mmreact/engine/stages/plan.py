@@ -7,9 +7,9 @@ A config names what has to be trained before it::
 
 ``start_from`` is the run whose last checkpoint it starts from (or
 ``dict(checkpoint=...)``, a file); the teacher is a run too, or a checkpoint.
-A config is looked up beside the one that names it and in the folders above.
+Where a config is looked up: :mod:`mmreact.utils.config_files`; what a config
+changes in the runs before it: :mod:`~.shared_keys`.
 """
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, Optional, Union
@@ -18,7 +18,10 @@ import torch
 from mmengine.config import Config
 
 from ...utils.checkpoint import is_url
+from ...utils.config_files import find_config, read_config
+from ...utils.config_options import change_config
 from ..checkpoint_files import list_checkpoints
+from .shared_keys import SharedKeys, read_shared_keys
 
 
 @dataclass
@@ -91,11 +94,12 @@ class Options:
         return options
 
     def apply(self, name: str, cfg: Config) -> None:
-        """Change the config of the run ``name``."""
-        for key in ('train', 'val', 'test'):
-            loader = cfg.get(f'{key}_dataloader')
-            if loader is not None and self.data_root is not None:
-                loader.dataset.data_root = self.data_root
+        """Change the config of the run ``name``.
+
+        What flags ask for is done to the config that options have made.
+        """
+        change_config(cfg, self.everywhere, self.data_root)
+        change_config(cfg, self.by_run.get(name))
         if self.amp:
             gpu = torch.cuda.is_available()
             cfg.optim_wrapper.type = ('AmpOptimWrapper'
@@ -105,33 +109,20 @@ class Options:
         if not self.validate:
             cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
         if self.auto_scale_lr:
-            if 'auto_scale_lr' not in cfg:
+            if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
                 raise ValueError(
                     f'--auto-scale-lr needs auto_scale_lr.base_batch_size in '
                     f'the config of {name}.')
             cfg.auto_scale_lr.enable = True
-        cfg.merge_from_dict(self.everywhere)
-        cfg.merge_from_dict(self.by_run.get(name, {}))
 
 
-def find_config(name: str, config: Union[str, Path]) -> Path:
-    """Find the config ``name`` that the file ``config`` refers to.
-
-    Raises:
-        FileNotFoundError: If it is neither beside ``config`` nor in one of
-            the folders above.
-    """
-    folders = Path(config).resolve().parents
-    for folder in folders:
-        if (folder / name).is_file():
-            return (folder / name).resolve()
-    raise FileNotFoundError(
-        f'{config} needs the config {name}, which is neither in '
-        f'{folders[0]} nor in a folder above.')
+def default_work_dir(cfg: Config, path: Union[str, Path]) -> Path:
+    """Where the results of a config file go."""
+    return Path(cfg.get('work_dir') or Path('work_dirs', Path(path).stem))
 
 
 def make_plan(config: Union[str, Path],
-              work_dir: Union[str, Path],
+              work_dir: Optional[Union[str, Path]] = None,
               options: Optional[Options] = None,
               start_from: Optional[str] = None,
               teacher: Optional[str] = None) -> List[Run]:
@@ -139,8 +130,9 @@ def make_plan(config: Union[str, Path],
 
     Args:
         config (str | Path): Config file to train.
-        work_dir (str | Path): Of the last run; the others get a folder of
-            their config's name below it.
+        work_dir (str | Path, optional): Of the last run; the others get a
+            folder of their config's name below it. Defaults to the config's
+            ``work_dir``, else to ``work_dirs/<config name>``.
         options (Options, optional): Changes of the configs.
         start_from (str, optional): Checkpoint file that replaces
             the config's ``start_from``.
@@ -153,8 +145,10 @@ def make_plan(config: Union[str, Path],
         ValueError: If configs need each other in a circle, or an option is
             for a run that is not in the plan.
     """
-    planner = _Planner(Path(work_dir), options or Options(), teacher)
-    planner.add(Path(config).resolve(), start_from=start_from)
+    planner = _Planner(options or Options(), teacher, work_dir
+                       and Path(work_dir))
+    path = Path(config).expanduser()
+    planner.add(path.resolve(), start_from=start_from)
     names = [run.name for run in planner.done.values()]
     unknown = sorted(set(planner.options.by_run) - set(names))
     if unknown:
@@ -166,55 +160,102 @@ def make_plan(config: Union[str, Path],
 class _Planner:
     """Depth-first walk over prerequisites; a shared one is run once."""
 
-    def __init__(self, work_dir: Path, options: Options,
-                 teacher: Optional[str]):
-        self.work_dir = work_dir
+    def __init__(self, options: Options, teacher: Optional[str],
+                 work_dir: Optional[Path]):
         self.options = options
         self.teacher = teacher
+        self.work_dir = work_dir  # of the config's own run
+        self.names: Dict[Path, str] = {}
         self.open: List[Path] = []
         self.done: Dict[Path, Run] = {}
+        self.handed: Dict[Path, SharedKeys] = {}
 
-    def add(self, path: Path, start_from: Optional[str] = None) -> Run:
+    def add(self,
+            path: Path,
+            handed: SharedKeys = SharedKeys(),
+            start_from: Optional[str] = None) -> Run:
         if path in self.done:
+            if not self.handed[path].includes(handed):
+                raise ValueError(
+                    f'{path.name} is needed twice, with different values of '
+                    'the keys in all_stages and all_runs. Write a config of '
+                    'its own for one of both.')
             return self.done[path]
         if path in self.open:
             raise ValueError('These configs need each other in a circle: ' +
                              ' -> '.join(p.name
                                          for p in [*self.open, path]) + '.')
-        if not path.is_file():
-            raise FileNotFoundError(f'There is no config {path}.')
-        main = not self.open
+        name = self._name(path)
+        cfg = read_config(path)
+        handed.apply(name, cfg)
+        self.options.apply(name, cfg)
+        if self.open:
+            work_dir = self.work_dir / name
+        else:
+            work_dir = self.work_dir or default_work_dir(cfg, path)
+            self.work_dir = work_dir
         self.open.append(path)
-        cfg = Config.fromfile(path)
-        self.options.apply(path.stem, cfg)
-        work_dir = self.work_dir if main else self.work_dir / path.stem
-        run = Run(path.stem, cfg, work_dir)
-        run.start_from = self._start_from(path, cfg, start_from)
-        run.teacher = self._teacher(path, cfg)
+        run = Run(name, cfg, work_dir)
+        shared = read_shared_keys(name, cfg, handed)
+        run.start_from = self._start_from(path, cfg, shared, start_from)
+        run.teacher = self._teacher(path, cfg, shared.for_teacher())
         self.open.pop()
-        self.done[path] = run
+        self.done[path], self.handed[path] = run, handed
         return run
 
-    def _start_from(self, path, cfg, checkpoint):
-        source = deepcopy(cfg.get('start_from')) or {}
-        checkpoint = checkpoint or source.get('checkpoint')
+    def _name(self, path: Path) -> str:
+        """The file's stem, after those of its folders if it is taken."""
+        name = path.stem
+        for folder in path.parents:
+            if name not in self.names.values():
+                break
+            name = f'{folder.name}-{name}'
+        self.names[path] = name
+        return name
+
+    def _start_from(self, path: Path, cfg: Config, shared: SharedKeys,
+                    checkpoint: Optional[str]) -> Optional[Union[Run, Path]]:
+        source = cfg.get('start_from') or {}
+        if cfg.get('load_from') and source and not checkpoint:
+            raise ValueError(
+                f'{path.name} has both start_from and load_from. Remove one, '
+                'or give a checkpoint with --from.')
+        checkpoint = checkpoint or source.get('checkpoint') or cfg.get(
+            'load_from')
         if checkpoint:
             return Path(checkpoint)
         if source.get('config'):
-            return self.add(find_config(source['config'], path))
+            source.config = str(self._find(source.config, path))
+            return self.add(Path(source.config), shared)
         return None
 
-    def _teacher(self, path, cfg):
+    def _teacher(self, path: Path, cfg: Config,
+                 shared: SharedKeys) -> Optional[Union[Run, str]]:
         teacher = cfg.model.get('teacher')
         if teacher is None:
             return None
-        config, given = teacher.get('config'), self.teacher
+        config, replaced = teacher.get('config'), self.teacher
         if config:
-            teacher.config = str(find_config(config, path))
+            teacher.config = str(self._find(config, path))
             if Path(teacher.config) in self.done:
-                given = None  # the plan trains this one anyway
-        checkpoint = given or teacher.get('checkpoint')
+                replaced = None  # the plan trains this one anyway
+        checkpoint = replaced or teacher.get('checkpoint')
         if checkpoint:
             return checkpoint if is_url(checkpoint) else str(
                 Path(checkpoint).resolve())
-        return self.add(Path(teacher.config)) if config else None
+        return self.add(Path(teacher.config), shared) if config else None
+
+    def _find(self, name: str, path: Path) -> Path:
+        """The config that another one needs.
+
+        A name that is relative was not read from a file, but given with
+        ``--cfg-options``.
+        """
+        found = find_config(name, path)
+        if not found.is_file() and Path(name).is_file():
+            found = Path(name).resolve()
+        if not found.is_file():
+            raise FileNotFoundError(
+                f'{path.name} needs the config {found.name}, and there is '
+                f'neither {found} nor one in a folder above.')
+        return found

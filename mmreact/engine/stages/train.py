@@ -61,7 +61,8 @@ def train_plan(runs: List[Run],
         runs (list[Run]): From :func:`make_plan`, prerequisites first.
         resume (str, optional): 'auto' continues interrupted runs from their
             last checkpoint; a checkpoint file continues the last run from it.
-            Without it an interrupted run stops with an error.
+            Without it, and without ``resume`` in the last run's config, an
+            interrupted run stops with an error.
         reset_head (bool): The last run takes all but the classifier from
             what it starts from.
         launcher (str): 'none', 'pytorch', 'slurm' or 'mpi'.
@@ -75,6 +76,8 @@ def train_plan(runs: List[Run],
         FileNotFoundError, ValueError, CheckpointError: See
             :func:`check_plan`.
     """
+    if resume is None and runs[-1].cfg.get('resume'):
+        resume = 'auto'
     start_distributed(launcher, runs[-1].cfg.get('env_cfg',
                                                  {}).get('dist_cfg'))
     init_default_scope(runs[-1].cfg.get('default_scope', 'mmpretrain'))
@@ -181,6 +184,7 @@ def _train(run: Run, action: dict, reset_head: bool, launcher: str) -> None:
     cfg = deepcopy(run.cfg)  # fingerprints need it as it is
     cfg.work_dir = str(run.work_dir)
     cfg.launcher = launcher
+    cfg.setdefault('default_scope', 'mmpretrain')
     cfg.experiment_name = f'{run.name}_{time.time_ns()}'
     cfg.randomness = dict(cfg.get('randomness') or {}, seed=action['seed'])
     cfg.resume = action['do'] == 'resume'
@@ -189,6 +193,7 @@ def _train(run: Run, action: dict, reset_head: bool, launcher: str) -> None:
         source = run.start_from
         cfg.load_from = str(
             source.final_checkpoint if isinstance(source, Run) else source)
+    cfg.pop('start_from', None)  # the record names what it became
     if run.teacher is not None:
         source = run.teacher
         cfg.model.teacher.checkpoint = str(

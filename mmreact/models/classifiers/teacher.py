@@ -2,13 +2,13 @@
 from typing import List, Optional, Sequence, Tuple
 
 import torch
-from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
 from ...utils.checkpoint import (check_match, get_state_dict, load_checkpoint,
                                  with_batch_counters)
+from ...utils.config_files import read_config
 from ...utils.recording import record_outputs
 
 
@@ -100,7 +100,7 @@ class FrozenTeacher:
                 'or give tools/train.py --teacher CKPT.')
         model, preprocessor = self.model, None
         if self.config is not None:
-            cfg = Config.fromfile(self.config)
+            cfg = read_config(self.config)
             model, preprocessor = cfg.model, cfg.get('data_preprocessor')
         if self.data_preprocessor is None:  # as Runner: the model's goes first
             self.data_preprocessor = model.get('data_preprocessor',
