@@ -10,9 +10,9 @@ from ..packed.model import Prediction, top_classes
 from ..utils.checkpoint import load_checkpoint
 from ..utils.config_files import read_config
 from ..utils.recorded_config import recorded_config
-from .packing import (class_names, image_preprocessing, load_model,
-                      training_images)
+from .packing import class_names, load_model
 from .stages.checks import get_num_classes
+from .test_images import image_preprocessing, training_images
 
 
 def checkpoint_predict(checkpoint: Union[str, Path],

@@ -8,7 +8,8 @@ import yaml
 from mmengine.config import Config
 
 from ..analysis import count_ops
-from .packing import build_model, image_preprocessing, input_channels
+from .packing import build_model
+from .test_images import input_channels, input_size
 
 #: Data set of a config -> its name in metafiles.
 DATASETS = dict(
@@ -36,8 +37,8 @@ def metafile_row(cfg: Config,
         LoweringError: If the test pipeline does not say the images' size.
     """
     row = _old_row(config, name) or dict(Name=name)
-    size = image_preprocessing(cfg).output_size or (224, 224)
-    report = count_ops(build_model(cfg), (input_channels(cfg), *size))
+    shape = (input_channels(cfg), *input_size(cfg))
+    report = count_ops(build_model(cfg), shape)
     row['Metadata'] = {
         **(row.get('Metadata') or {}), 'FLOPs': report.flops,
         'BOPs': report.bops,

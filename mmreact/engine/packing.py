@@ -11,15 +11,13 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS, MODELS
 from torch import nn
 
-from ..datasets.descriptions import Description, describe_images
-from ..export import LoweringError, lower, read_preprocessing, take_any_size
+from ..export import lower
 from ..packed.file import PackedFile
-from ..packed.preprocessing import Preprocessing
-from ..packed.reading import open_image
 from ..utils.checkpoint import (check_match, download, get_state_dict, is_url,
                                 load_checkpoint)
 from ..version import __version__
-from .stages.checks import check_dataset
+from .test_images import (image_preprocessing, input_channels, input_size,
+                          samples, training_images)
 
 
 def load_model(cfg: Config, checkpoint: Union[str, Path]) -> nn.Module:
@@ -79,7 +77,7 @@ def pack(cfg: Config,
     """
     model = model or load_model(cfg, checkpoint)
     made = image_preprocessing(cfg, size) if preprocessing else None
-    size = size or test_size(cfg, made)
+    size = size or input_size(cfg, made)
     program = lower(model, (input_channels(cfg), *size))
     number = program.infer(program.input_shape)[program.output].shape[-1]
     path = download(str(checkpoint)) if is_url(checkpoint) else checkpoint
@@ -92,93 +90,6 @@ def pack(cfg: Config,
         source['images'] = training_images(cfg).text
     names = class_names(cfg, load_checkpoint(path), number)
     return PackedFile(program, made, names, source)
-
-
-def test_size(
-        cfg: Config,
-        preprocessing: Optional[Preprocessing] = None) -> Tuple[int, int]:
-    """Height and width of the images that a config's network is tested on.
-
-    Args:
-        cfg (Config): Its pipeline says them, or its data set. Only if neither
-            does, the first test image is read.
-        preprocessing (Preprocessing, optional): Of the test pipeline.
-
-    Raises:
-        LoweringError: If they are not known.
-    """
-    try:
-        made = preprocessing or image_preprocessing(cfg)
-        if made.output_size:
-            return made.output_size
-    except LoweringError:  # only its sizes are needed here
-        for transform in reversed(cfg.test_dataloader.dataset.pipeline):
-            size = transform.get('crop_size', transform.get('scale'))
-            if isinstance(size, int) and transform['type'] != 'ResizeEdge':
-                return size, size
-    try:
-        image, *_ = next(_samples(cfg, 1))
-    except (OSError, ValueError) as error:
-        raise LoweringError(
-            'The test pipeline does not say the size of the images, and the '
-            f'test images cannot be read ({error}). Say it: --shape HEIGHT '
-            'WIDTH.') from error
-    return tuple(image.shape[-2:])
-
-
-def training_images(cfg: Config) -> Description:
-    """What is known of the images of a config's data set."""
-    return describe_images(cfg.test_dataloader.dataset.type)
-
-
-def image_preprocessing(cfg: Config,
-                        size: Optional[Sequence[int]] = None) -> Preprocessing:
-    """What a config's test pipeline and ``data_preprocessor`` do with images.
-
-    A pipeline that does not resize was made for images of one size. If that
-    is known, other images are resized to it.
-
-    Args:
-        cfg (Config): With ``test_dataloader``.
-        size (Sequence[int], optional): Height and width of what the pipeline
-            makes of the data set's images.
-
-    Raises:
-        LoweringError: If it cannot be had from them.
-    """
-    made = read_preprocessing(cfg.test_dataloader.dataset.pipeline,
-                              _preprocessor(cfg), input_channels(cfg))
-    if made.resize is not None:
-        return made
-    left, top, right, bottom = made.pad
-    raw = _raw_size(
-        cfg, made) or size and (size[0] - top - bottom, size[1] - left - right)
-    objects = training_images(cfg).objects
-    return take_any_size(made, raw, objects) if raw else made
-
-
-def _raw_size(cfg: Config, made: Preprocessing) -> Optional[Tuple[int, int]]:
-    """Height and width of the data set's images, if all have the same."""
-    size = training_images(cfg).size
-    if size or any(made.pad):  # padding is for images of the crop's size
-        return size or made.crop
-    try:
-        sizes = {open_image(raw).size[::-1] for _, raw in _samples(cfg, 16)}
-    except (OSError, ValueError):  # the data set is not there
-        return None
-    return sizes.pop() if len(sizes) == 1 else None
-
-
-def input_channels(cfg: Config) -> int:
-    """Channels of the images that a config's network takes."""
-    mean, backbone = _preprocessor(cfg).get('mean'), cfg.model.get('backbone')
-    return len(mean) if mean else (backbone or {}).get('in_channels', 3)
-
-
-def _preprocessor(cfg: Config) -> dict:
-    return dict(
-        cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
-        or {})
 
 
 def class_names(cfg: Config, checkpoint: Mapping,
@@ -195,19 +106,6 @@ def class_names(cfg: Config, checkpoint: Mapping,
         if len(names) == number:
             return names
     return ()
-
-
-def _samples(cfg: Config, number: int) -> Iterator[Tuple]:
-    """Yield ``(inputs, raw image)`` of the first test images.
-
-    ``inputs`` is what the pipeline makes, the raw image a path or an array.
-    """
-    check_dataset(cfg.test_dataloader.dataset)
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    for i in range(min(number, len(dataset))):
-        info = dataset.get_data_info(i)
-        raw = info['img_path'] if 'img_path' in info else np.array(info['img'])
-        yield dataset[i]['inputs'], raw
 
 
 def batches(cfg: Config,
@@ -229,14 +127,14 @@ def batches(cfg: Config,
         ValueError: If the preprocessing makes other numbers.
     """
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-    samples, done = [], 0
-    for sample in _samples(cfg, number):
-        samples.append(sample)
-        if len(samples) == batch_size:
-            yield _batch(model, samples, packed, done)
-            done, samples = done + len(samples), []
-    if samples:
-        yield _batch(model, samples, packed, done)
+    batch, done = [], 0
+    for sample in samples(cfg, number):
+        batch.append(sample)
+        if len(batch) == batch_size:
+            yield _batch(model, batch, packed, done)
+            done, batch = done + len(batch), []
+    if batch:
+        yield _batch(model, batch, packed, done)
 
 
 def _batch(model: nn.Module, samples, packed, done: int) -> np.ndarray:

@@ -89,6 +89,62 @@ def test_accuracy_is_the_metafiles(images):
     assert result['Metrics']['Top 1 Accuracy'] >= 90
 
 
+def resized(image, size):
+    return Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
+
+
+def placed(image, size, edge, corner):
+    """On a black ground of this size."""
+    ground = Image.new('L', size)
+    ground.paste(resized(image, (edge, edge)), corner)
+    return ground
+
+
+#: Name -> a test image as others may have it.
+VARIANTS = {
+    **{
+        f'{edge} pixels': lambda image, edge=edge: resized(
+            image, (edge, edge))
+        for edge in (29, 32, 40, 56, 100, 280, 512)
+    },
+    'enlarged by repeating':
+    lambda image: np.kron(image, np.ones((5, 5), np.uint8)),
+    'colour':
+    lambda image: resized(image, (90, 90)).convert('RGB'),
+    '16 bits':
+    lambda image: Image.fromarray(
+        np.kron(image, np.ones((3, 3), np.uint8)).astype(np.uint16) * 257),
+    'wide':
+    lambda image: placed(image, (120, 60), 60, (30, 0)),
+    'wide, at the left':
+    lambda image: placed(image, (512, 128), 128, (0, 0)),
+    'high, at the bottom':
+    lambda image: placed(image, (28, 70), 28, (0, 42)),
+    'in a larger square':
+    lambda image: placed(image, (200, 200), 70, (9, 99)),
+    'without its black edges':
+    lambda image: resized(image,
+                          (56, 56)).crop(resized(image, (56, 56)).getbbox()),
+}
+
+
+@pytest.fixture(scope='module')
+def accuracy(images):
+    """Function of images -> top-1 of the first 500 test images in percent."""
+    model = PackedModel.from_zoo(NAME)
+    labels = images[1][:500]
+    return lambda inputs: 100 * (model(inputs).argmax(1) == labels).mean()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_accuracy_at_every_size(images, accuracy, variant):
+    """At most 3 points are lost; what is cropped in silence loses 80."""
+    first = images[0][:500]
+    inputs = [VARIANTS[variant](image) for image in first]
+    assert accuracy(inputs) >= accuracy(list(first)) - 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('backend', ['reference', 'openvino'])
 def test_backends_agree(images, backend):
