@@ -4,7 +4,7 @@ ONNX has no 1-bit convolution: signs are +1.0 and -1.0 here, and the 1-bit
 weights int8. Engines make float weights of these when they load the model.
 """
 from pathlib import Path
-from typing import Iterable, List, Mapping, Optional, Union
+from typing import Dict, Iterable, List, Mapping, Optional, Union
 
 import numpy as np
 import onnx
@@ -12,8 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from .. import __version__
 from . import container, ops
-from .onnx_operations import BUILDERS
-from .onnx_operations.pooling import is_for_one_size
+from .onnx_operations import BUILDERS, pooling, resampling
 from .ops import ProgramError, kind_of
 from .program import INPUT, Program
 
@@ -69,7 +68,9 @@ def has_free_size(program: Program) -> bool:
         program.infer((channels, 2 * height, 2 * width))
     except ProgramError:
         return False
-    return not any(map(is_for_one_size, program.operations))
+    return not any(
+        pooling.is_for_one_size(op) or resampling.is_for_one_size(op)
+        for op in program.operations)
 
 
 class Graph:
@@ -77,10 +78,12 @@ class Graph:
 
     Attributes:
         values (dict): Name -> kind and shape of its value.
+        operations (dict): Name -> operation, of those that were built.
     """
 
     def __init__(self, values: Mapping[str, ops.Value]):
         self.values = values
+        self.operations: Dict[str, ops.Operation] = {}
         self.nodes: List[onnx.NodeProto] = []
         self.constants: List[onnx.TensorProto] = []
         self._prefix = ''
@@ -90,6 +93,7 @@ class Graph:
         if type(op) not in BUILDERS:
             raise ProgramError(f'The ONNX export lacks the operation '
                                f'{kind_of(type(op))} ({op.name!r}).')
+        self.operations[op.name] = op
         self._prefix, first = op.name, len(self.nodes)
         BUILDERS[type(op)](op, self, *op.inputs)
         if len(self.nodes) == first:
@@ -113,9 +117,6 @@ class Graph:
 
     def rank(self, name: str) -> int:
         return len(self.values[name].shape)
-
-    def is_sign(self, name: str) -> bool:
-        return self.values[name].kind == 'sign'
 
     def sizes(self, op: ops.Operation):
         """Height and width of an operation's input, and of its result."""

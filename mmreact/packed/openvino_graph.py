@@ -108,9 +108,6 @@ class Graph:
     def rank(self, name: str) -> int:
         return len(self.values[name].shape)
 
-    def is_sign(self, name: str) -> bool:
-        return self.values[name].kind == 'sign'
-
     def sizes(self, op: ops.Operation):
         """Height and width of an operation's input, and of its result."""
         return [self.values[n].shape[2:] for n in (op.inputs[0], op.name)]

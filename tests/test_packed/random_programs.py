@@ -186,7 +186,10 @@ class _Maker:
                          int(self.rng.integers(start + 1, c + 1)))
 
     def pool(self, name):
-        kind = self.rng.integers(5)
+        kind = self.rng.integers(6)
+        if kind == 5:
+            return ops.AdaptiveMaxPool2d(name, (self.pick('real'), ),
+                                         self.pair(1, 4))
         if kind == 0:
             return ops.AdaptiveAvgPool2d(name, (self.pick(), ),
                                          self.pair(1, 4))
@@ -206,6 +209,83 @@ class _Maker:
             **windows,
             count_include_pad=bool(self.rng.integers(2)))
 
+    def transposed(self, name):
+        source = self.pick(dims=(4, ))
+        cin = self.values[source].shape[1]
+        groups = self.groups(cin, cin)
+        cout = groups * int(self.rng.choice([1, 8, 17, 32]))
+        return ops.ConvTranspose2d(
+            name, (source, ),
+            self.f32(cin, cout // groups, *self.pair(1, 4)) * 0.2,
+            self.f32(cout),
+            **self.window(),
+            output_padding=self.pair(0, 2),
+            groups=groups)
+
+    def pad(self, name):
+        """Also a zero padding in front of a convolution."""
+        source = self.pick(self.rng.choice(['real', 'sign']), (4, ))
+        if self.rng.random() < 0.3:
+            return ops.Crop(name, (source, ), self.pair(0, 2), self.pair(0, 2),
+                            self.pair(1, 3))
+        channels = self.pair(0, 2) if self.rng.random() < 0.3 else (0, 0)
+        return ops.Pad(name, (source, ), channels, self.pair(0, 3),
+                       self.pair(0, 3),
+                       float(self.rng.choice([0, 0, 0, 1, -1, 0.5])))
+
+    def padded_conv(self, name):
+        """A 1-bit convolution behind a Pad, if the last one is one."""
+        last = self.operations[-1] if self.operations else None
+        if not isinstance(last, ops.Pad):
+            return self.pad(name)
+        cin, cout = self.values[last.name].shape[1], int(
+            self.rng.choice(CHANNELS))
+        groups, kernel = self.groups(cin, cout), self.pair(1, 4)
+        if self.rng.random() < 0.3:
+            return ops.Conv2d(
+                name, (last.name, ),
+                self.f32(cout, cin // groups, *kernel) * 0.2,
+                self.f32(cout),
+                **self.window(),
+                groups=groups)
+        return ops.BinaryConv2d(
+            name, (last.name, ),
+            self.bits(cout, *kernel, cin // groups),
+            self.f32(cout) * 0.1,
+            self.f32(cout),
+            cin,
+            groups=groups,
+            **self.window())
+
+    def norm(self, name):
+        source = self.pick()
+        c = self.values[source].shape[1]
+        kind = self.rng.integers(4)
+        if kind == 0:
+            return ops.Softmax(name, (self.pick('real'), ))
+        if kind == 1:
+            return ops.LogSoftmax(name, (self.pick('real'), ))
+        if kind == 2:
+            return ops.LayerNorm(name, (source, ), self.f32(c), self.f32(c),
+                                 0.1)
+        return ops.GroupNorm(name, (source, ), self.f32(c), self.f32(c),
+                             self.groups(c, c), 0.1)
+
+    def shuffle(self, name):
+        source = self.pick()
+        c = self.values[source].shape[1]
+        return ops.ChannelShuffle(name, (source, ), self.groups(c, c))
+
+    def resize(self, name):
+        bilinear = bool(self.rng.integers(2))
+        kind = dict(
+            bilinear=bilinear,
+            align_corners=bilinear and bool(self.rng.integers(2)))
+        if self.rng.random() < 0.5:
+            return ops.Resize(name, (self.pick(), ), self.pair(1, 9), **kind)
+        factors = self.rng.choice([0.5, 1., 1.7, 2., 3.], 2).tolist()
+        return ops.Resize(name, (self.pick(), ), (0, 0), *factors, **kind)
+
     def flatten(self, name):
         return ops.Flatten(name, (self.pick(), ))
 
@@ -215,4 +295,6 @@ _KINDS = (_Maker.conv, _Maker.binary_conv, _Maker.binary_conv,
           _Maker.rows, _Maker.rows, _Maker.unary, _Maker.binary,
           _Maker.binary, _Maker.binary, _Maker.scale, _Maker.concat,
           _Maker.concat, _Maker.slice, _Maker.pool, _Maker.pool,
-          _Maker.linear, _Maker.flatten)  # yapf: disable
+          _Maker.linear, _Maker.flatten, _Maker.transposed, _Maker.pad,
+          _Maker.padded_conv, _Maker.padded_conv, _Maker.norm, _Maker.shuffle,
+          _Maker.resize)  # yapf: disable

@@ -87,6 +87,34 @@ def binary_conv2d(window, make, exact=False):
     return op, [x], y * column(scale, y) + column(shift, y)
 
 
+# size, (Cin, Cout), kernel, stride, padding, output_padding, dilation, groups
+TRANSPOSED = [
+    ((1, 1), (1, 1), (1, 1), (1, 1), (0, 0), (0, 0), (1, 1), 1),
+    ((4, 5), (3, 2), (2, 2), (2, 2), (0, 0), (0, 0), (1, 1), 1),
+    ((3, 4), (5, 7), (3, 3), (2, 2), (1, 1), (1, 1), (1, 1), 1),
+    ((3, 2), (33, 40), (4, 4), (2, 2), (1, 1), (0, 0), (1, 1), 1),
+    ((5, 3), (6, 4), (3, 2), (1, 3), (2, 0), (0, 2), (1, 1), 2),
+    ((4, 4), (4, 4), (3, 3), (2, 1), (0, 1), (1, 0), (2, 1), 4),
+    ((2, 3), (8, 64), (3, 3), (1, 1), (1, 1), (0, 0), (1, 1), 1),
+    ((2, 2), (2, 3), (2, 3), (5, 4), (1, 2), (0, 3), (1, 1), 1),
+    ((6, 7), (2, 3), (3, 3), (2, 2), (4, 5), (1, 0), (1, 2), 1),
+    ((9, 8), (2, 3), (1, 1), (1, 1), (3, 3), (0, 0), (1, 1), 1),
+    ((3, 3), (2, 2), (3, 3), (1, 1), (0, 0), (2, 2), (3, 3), 1),
+]
+
+
+def conv_transpose2d(window, make):
+    size, (cin, cout), kernel, stride, padding, end, dilation, groups = window
+    x, weight = make(2, cin, *size), real(cin, cout // groups, *kernel)
+    bias = real(cout, seed=2)
+    op = ops.ConvTranspose2d('op', ('x', ), weight, bias, stride, padding, end,
+                             dilation, groups)
+    y = F.conv_transpose2d(
+        double(x), double(weight), double(bias), stride, padding, end, groups,
+        dilation)
+    return op, [x], y
+
+
 def linear(cin, cout, make):
     x, weight, bias = make(3, cin), real(cout, cin), real(cout)
     op = ops.Linear('op', ('x', ), weight, bias)
@@ -162,6 +190,60 @@ def slice_(make, start, stop):
     return op, [x], torch.from_numpy(x)[:, start:stop]
 
 
+def pad(shape, channels, rows, columns, value, make):
+    x = make(*shape)
+    op = ops.Pad('op', ('x', ), channels, rows, columns, value)
+    sides = (*columns, *rows, *channels)[-2 * (len(shape) - 2) - 2:]
+    return op, [x], F.pad(double(x), sides, value=value)
+
+
+def crop(rows, columns, stride, make):
+    x = make(2, 3, 7, 8)
+    op = ops.Crop('op', ('x', ), rows, columns, stride)
+    y = torch.from_numpy(x)[:, :, rows[0]:7 - rows[1]:stride[0],
+                            columns[0]:8 - columns[1]:stride[1]]
+    return op, [x], y
+
+
+def channel_shuffle(shape, groups, make):
+    x = make(*shape)
+    op = ops.ChannelShuffle('op', ('x', ), groups)
+    y = F.channel_shuffle(torch.from_numpy(x)[..., None], groups)
+    return op, [x], y[..., 0]
+
+
+def norm(shape, groups, eps, make):
+    """Group normalization; that of each pixel if groups is None."""
+    x, channels = make(*shape), shape[1]
+    weight, bias = real(channels, seed=2), real(channels, seed=3)
+    rows = double(weight), double(bias)
+    if groups is None:
+        op = ops.LayerNorm('op', ('x', ), weight, bias, eps)
+        y = F.layer_norm(double(x).movedim(1, -1), [channels], *rows, eps)
+        return op, [x], y.movedim(-1, 1)
+    op = ops.GroupNorm('op', ('x', ), weight, bias, groups, eps)
+    return op, [x], F.group_norm(double(x), groups, *rows, eps)
+
+
+def over_channels(cls, function, shape):
+    x = real(*shape)
+    x[0] *= 100
+    return cls('op', ('x', )), [x], function(double(x), 1)
+
+
+def resize(size, output, bilinear, align_corners, make):
+    """By size or by factors; nearest as torch computes it in float32."""
+    x = make(2, 5, *size)
+    by_size = isinstance(output[0], int)
+    args = (output, 0., 0.) if by_size else ((0, 0), *output)
+    op = ops.Resize('op', ('x', ), *args, bilinear, align_corners)
+    options = dict(size=output) if by_size else dict(scale_factor=output)
+    if bilinear:
+        options.update(mode='bilinear', align_corners=align_corners)
+    y = double(x) if bilinear else torch.from_numpy(x).float()
+    return op, [x], F.interpolate(y, **options)
+
+
 # size, kernel, stride, padding, dilation
 POOLS = [
     ((1, 1), (1, 1), (1, 1), (0, 0), (1, 1)),
@@ -202,6 +284,12 @@ def adaptive_avg_pool2d(size, output, make):
     return op, [x], F.adaptive_avg_pool2d(double(x), output)
 
 
+def adaptive_max_pool2d(size, output):
+    x = real(2, 3, *size) - 3
+    op = ops.AdaptiveMaxPool2d('op', ('x', ), output)
+    return op, [x], F.adaptive_max_pool2d(double(x), output)
+
+
 def channel_mean(shape, make):
     x = make(*shape)
     return ops.ChannelMean('op', ('x', )), [x], double(x).mean(1, True)
@@ -228,6 +316,8 @@ CASES = [
     *(partial(binary_conv2d, window, make) for window in WINDOWS
       for make in (real, signs)),
     *(partial(binary_conv2d, window, signs, exact=True) for window in WINDOWS),
+    *(partial(conv_transpose2d, window, make) for window in TRANSPOSED
+      for make in (real, signs)),
     *(partial(f, cin, cout, make) for f in (linear, binary_linear)
       for cin, cout in [(1, 1), (63, 2), (64, 5), (65, 3), (130, 65)]
       for make in (real, signs)),
@@ -269,6 +359,52 @@ CASES = [
     *(partial(adaptive_avg_pool2d, size, output, make)
       for size, output in [((1, 1), (1, 1)), ((7, 5), (1, 1)), (
           (7, 5), (3, 2)), ((2, 3), (4, 5)), ((6, 4), (3, 2))]
+      for make in (real, signs)),
+    *(partial(adaptive_max_pool2d, size, output)
+      for size, output in [((1, 1), (1, 1)), ((7, 5), (1, 1)), (
+          (7, 5), (3, 2)), ((2, 3), (4, 5)), ((6, 4), (3, 2))]),
+    *(partial(pad, (2, 3, 4, 5), *sides, value, make)
+      for sides in [((0, 0), (1, 1), (1, 1)), (
+          (0, 0), (0, 1), (0, 1)), ((2, 1), (0, 0),
+                                    (0, 0)), ((33, 0), (0, 3),
+                                              (2, 0)), ((0, 0), (0, 0),
+                                                        (0, 0))]
+      for value in (0., 1., -1., 2.5) for make in (real, signs)),
+    *(partial(pad, VECTOR, (1, 32), (0, 0), (0, 0), 1., make)
+      for make in (real, signs)),
+    *(partial(crop, rows, columns, stride, make)
+      for rows, columns, stride in [(
+          (0, 0), (0, 0),
+          (2, 2)), ((0, 0), (0, 0),
+                    (1, 1)), ((1, 0), (0, 1),
+                              (2, 3)), ((3, 3), (0, 7),
+                                        (1, 1)), ((2, 1), (1, 2), (9, 1))]
+      for make in (real, signs)),
+    *(partial(channel_shuffle, shape, groups, make)
+      for shape, groups in [(IMAGE, 1), (IMAGE, 5), (
+          (2, 12, 3, 2), 3), ((2, 70, 2, 2), 2), ((3, 66), 6)]
+      for make in (real, signs)),
+    *(partial(norm, shape, groups, eps, make)
+      for shape, groups in [(IMAGE, 1), (IMAGE, 5), (
+          IMAGE, None), ((2, 66, 3, 2), 6), (
+              (2, 66, 3, 2), None), ((2, 40, 1, 1), 4), (
+                  (3, 66), 2), ((3, 66), 1), ((3, 66),
+                                              None), ((2, 1, 3, 3), None)]
+      for eps in (1e-5, 0.1) for make in (real, signs)),
+    *(partial(over_channels, cls, function, shape)
+      for cls, function in [(ops.Softmax,
+                             F.softmax), (ops.LogSoftmax, F.log_softmax)]
+      for shape in (IMAGE, VECTOR, (2, 1, 3, 2), (3, 129))),
+    *(partial(resize, size, output, *kind, make)
+      for size, output in [((3, 4), (2., 2.)), (
+          (3, 4), (6, 8)), ((3, 4), (1.5, 0.5)), (
+              (7, 5), (3, 11)), ((7, 5), (0.3, 2.7)), (
+                  (4, 4), (1.2, 1.)), ((1, 1), (5, 1)), (
+                      (5, 1),
+                      (1, 1)), ((6, 4),
+                                (3., 4.)), ((45, 2),
+                                            (129, 82)), ((8, 8), (0.5, 0.25))]
+      for kind in [(False, False), (True, False), (True, True)]
       for make in (real, signs)),
     *(partial(channel_mean, (2, c, 3, 2), make) for c in (1, 65)
       for make in (real, signs)),
@@ -314,7 +450,9 @@ def test_names_in_the_file():
         'rprelu', 'clamp', 'sigmoid', 'tanh', 'abs', 'add', 'multiply',
         'scale', 'concat', 'slice', 'flatten', 'avg_pool2d', 'max_pool2d',
         'adaptive_avg_pool2d', 'channel_mean', 'hardsigmoid', 'hardswish',
-        'silu', 'gelu', 'elu', 'softplus'
+        'silu', 'gelu', 'elu', 'softplus', 'conv_transpose2d', 'pad', 'crop',
+        'channel_shuffle', 'group_norm', 'layer_norm', 'softmax',
+        'log_softmax', 'adaptive_max_pool2d', 'resize'
     }
 
 
@@ -330,6 +468,10 @@ def op_with(cls, **changes):
     """A good operation, changed."""
     good = dict(
         Conv2d=dict(weight=f32(4, 2, 3, 3), bias=f32(4)),
+        ConvTranspose2d=dict(weight=f32(4, 2, 3, 3), bias=f32(2)),
+        GroupNorm=dict(weight=f32(4), bias=f32(4), groups=2),
+        LayerNorm=dict(weight=f32(4), bias=f32(4)),
+        Resize=dict(size=(2, 3)),
         Linear=dict(weight=f32(4, 2), bias=f32(4)),
         BinaryConv2d=dict(
             weight=u64(4, 3, 3, 2), scale=f32(4), shift=f32(4),
@@ -387,6 +529,31 @@ BAD_FIELDS = [
     (ops.Conv2d, dict(weight=f32(4, 2, 0, 3)), 'empty'),
     (ops.Conv2d, dict(bias=f32(3)), '4 biases'),
     (ops.Conv2d, dict(groups=3), '4 outputs in 3 groups'),
+    (ops.ConvTranspose2d, dict(weight=f32(4, 0, 3, 3)), 'empty'),
+    (ops.ConvTranspose2d, dict(groups=2), '4 biases'),
+    (ops.ConvTranspose2d, dict(groups=3, bias=f32(6)), '4 inputs in 3'),
+    (ops.ConvTranspose2d, dict(output_padding=(1, 0)), 'output_padding (1, 0'),
+    (ops.ConvTranspose2d, dict(output_padding=(4097, 0), stride=(5000, 1)),
+     'output_padding is (4097, 0)'),
+    *((ops.Pad, {
+        name: (4097, 0)
+    }, f'{name} is (4097, 0)') for name in ('channels', 'rows', 'columns')),
+    (ops.Pad, dict(rows=(-1, 0)), 'rows is (-1, 0)'),
+    (ops.Pad, dict(value=float('inf')), 'value is inf'),
+    (ops.Crop, dict(stride=(0, 1)), 'stride is (0, 1)'),
+    (ops.ChannelShuffle, dict(groups=0), 'groups is 0'),
+    *((cls, dict(eps=eps), f'eps is {eps}')
+      for cls in (ops.GroupNorm, ops.LayerNorm) for eps in (0., -1e-5)),
+    (ops.GroupNorm, dict(groups=3), '4 channels in 3 groups'),
+    (ops.GroupNorm, dict(bias=f32(3)), 'as many weights as biases'),
+    (ops.LayerNorm, dict(bias=f32(3)), 'as many weights as biases'),
+    (ops.Resize, dict(size=(0, 1)), 'size (0, 1) and factors'),
+    (ops.Resize, dict(vertical=2.), 'and factors (2.0, 0.0)'),
+    (ops.Resize, dict(size=(0, 0)), 'has factors (0.0, 0.0)'),
+    (ops.Resize, dict(size=(0, 0), vertical=2., horizontal=-2.), '-2.0'),
+    (ops.Resize, dict(size=(0, 0), vertical=2.,
+                      horizontal=2.**24), '16777216.0'),
+    (ops.Resize, dict(align_corners=True), 'align_corners without'),
     (ops.Linear, dict(weight=f32(0, 2), bias=f32(0)), 'empty'),
     (ops.Linear, dict(bias=f32(2)), '4 biases'),
     (ops.BinaryConv2d, dict(in_channels=0), '0 inputs'),
@@ -435,7 +602,23 @@ BAD_INPUTS = [
     (ops.Clamp, {}, [V(1, 4, kind='sign')], 'takes real'),
     *((cls, {}, [V(1, 2)], '(N, C, H, W)')
       for cls in (ops.Conv2d, ops.BinaryConv2d, ops.Scale, ops.AvgPool2d,
-                  ops.MaxPool2d, ops.AdaptiveAvgPool2d, ops.ChannelMean)),
+                  ops.MaxPool2d, ops.AdaptiveAvgPool2d, ops.ChannelMean,
+                  ops.AdaptiveMaxPool2d, ops.ConvTranspose2d, ops.Crop,
+                  ops.Resize)),
+    (ops.Pad, dict(rows=(0, 1)), [V(1, 2)], '(N, C, H, W)'),
+    (ops.Crop, dict(rows=(3, 2)), [V(1, 2, 5, 5)], 'cuts off all'),
+    (ops.ChannelShuffle, dict(groups=3), [V(1, 4)], '3 groups for real 1x4'),
+    (ops.ConvTranspose2d, {}, [V(1, 3, 9, 9)], 'is for 4 channels'),
+    (ops.ConvTranspose2d, dict(padding=(1, 2)), [V(1, 4, 1, 1)], 'gives'),
+    (ops.ConvTranspose2d, dict(stride=(1 << 24, 1 << 24)), [V(1, 4, 9,
+                                                              9)], 'gives'),
+    *((cls, {}, [V(1, 3, 2, 2)], 'is for 4 channels')
+      for cls in (ops.GroupNorm, ops.LayerNorm)),
+    *((cls, {}, [V(1, 4, kind='sign')], 'takes real')
+      for cls in (ops.Softmax, ops.LogSoftmax, ops.AdaptiveMaxPool2d)),
+    (ops.Resize, dict(size=(0, 0), vertical=0.5,
+                      horizontal=2.), [V(1, 3, 1, 5)], 'gives real 1x3x0x10'),
+    (ops.Resize, dict(size=(1 << 17, 1 << 17)), [V(1, 3, 5, 5)], 'gives'),
     (ops.Conv2d, {}, [V(1, 3, 9, 9)], 'is for 2 channels'),
     (ops.Conv2d, dict(groups=2), [V(1, 2, 9, 9)], 'is for 4 channels'),
     (ops.BinaryConv2d, {}, [V(1, 2, 9, 9)], 'is for 70 channels'),

@@ -119,11 +119,11 @@ class BitPlanner {
       const auto& kernel = op.arrays[0].shape;
       const auto behind = [&](int axis, int64_t out, int64_t in) {
         return (out - 1) * op.stride[axis] +
-               op.dilation[axis] * (kernel[1 + axis] - 1) - op.padding[axis] -
-               (in - 1);
+               op.dilation[axis] * (kernel[1 + axis] - 1) -
+               conv.padding[axis] - (in - 1);
       };
-      border.top = std::max(border.top, op.padding[0]);
-      border.left = std::max(border.left, op.padding[1]);
+      border.top = std::max(border.top, conv.padding[0]);
+      border.left = std::max(border.left, conv.padding[1]);
       border.bottom =
           std::max(border.bottom, behind(0, conv.value.h, node(i).value.h));
       border.right =

@@ -79,14 +79,24 @@ class Fuser {
       case Kind::kFlatten:
       case Kind::kRegroup:
       case Kind::kBroadcast:
+      case Kind::kPad:
+      case Kind::kCrop:
+      case Kind::kChannelShuffle:
+      case Kind::kGroupNorm:
+      case Kind::kLayerNorm:
+      case Kind::kSoftmax:
+      case Kind::kLogSoftmax:
+      case Kind::kResize:
         return false;
       case Kind::kConv2d:
+      case Kind::kConvTranspose2d:
       case Kind::kLinear:
       case Kind::kBinaryConv2d:
       case Kind::kBinaryLinear:
       case Kind::kAvgPool2d:
       case Kind::kMaxPool2d:
       case Kind::kAdaptiveAvgPool2d:
+      case Kind::kAdaptiveMaxPool2d:
       case Kind::kUnpack:
       // They are read, and what they do comes behind that.
       case Kind::kSign:

@@ -56,6 +56,7 @@ Post post_kind(const PlanParts& parts, const Node& n) {
       return Post::kSoftplus;
     case Kind::kInput:
     case Kind::kConv2d:
+    case Kind::kConvTranspose2d:
     case Kind::kLinear:
     case Kind::kBinaryConv2d:
     case Kind::kBinaryLinear:
@@ -66,9 +67,18 @@ Post post_kind(const PlanParts& parts, const Node& n) {
     case Kind::kConcat:
     case Kind::kSlice:
     case Kind::kFlatten:
+    case Kind::kPad:
+    case Kind::kCrop:
+    case Kind::kChannelShuffle:
+    case Kind::kGroupNorm:
+    case Kind::kLayerNorm:
+    case Kind::kSoftmax:
+    case Kind::kLogSoftmax:
+    case Kind::kResize:
     case Kind::kAvgPool2d:
     case Kind::kMaxPool2d:
     case Kind::kAdaptiveAvgPool2d:
+    case Kind::kAdaptiveMaxPool2d:
     case Kind::kChannelMean:
     case Kind::kUnpack:
     case Kind::kRegroup:

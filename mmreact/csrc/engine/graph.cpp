@@ -5,6 +5,7 @@
 #include "../file/error.h"
 #include "../kernels/kernel.h"
 #include "chains.h"
+#include "padding.h"
 
 namespace mmreact {
 
@@ -78,6 +79,7 @@ class Builder {
     for (const int input : op.inputs) inputs.push_back(node_of_[input]);
     const bool binary =
         op.kind == Kind::kBinaryConv2d || op.kind == Kind::kBinaryLinear;
+    if (!inputs.empty()) inputs[0] = node_of_[source_of(program_, op)];
     if (!binary)
       for (int& input : inputs) input = unpacked(input);
     if (binary && value(inputs[0]).sign && op.groups > 1 &&
@@ -99,6 +101,7 @@ class Builder {
     value.sign = op.kind == Kind::kSign;
     const Kind kind = op.kind == Kind::kScale ? Kind::kMultiply : op.kind;
     node_of_[index] = add(kind, index, inputs, value);
+    graph_.nodes[node_of_[index]].padding = padding_of(program_, op);
     if (packs)
       node_of_[index] = add(Kind::kSign, -1, {node_of_[index]}, result);
   }
@@ -223,6 +226,7 @@ bool is_elementwise(Kind kind) {
       return true;
     case Kind::kInput:
     case Kind::kConv2d:
+    case Kind::kConvTranspose2d:
     case Kind::kLinear:
     case Kind::kBinaryConv2d:
     case Kind::kBinaryLinear:
@@ -231,9 +235,18 @@ bool is_elementwise(Kind kind) {
     case Kind::kConcat:
     case Kind::kSlice:
     case Kind::kFlatten:
+    case Kind::kPad:
+    case Kind::kCrop:
+    case Kind::kChannelShuffle:
+    case Kind::kGroupNorm:
+    case Kind::kLayerNorm:
+    case Kind::kSoftmax:
+    case Kind::kLogSoftmax:
+    case Kind::kResize:
     case Kind::kAvgPool2d:
     case Kind::kMaxPool2d:
     case Kind::kAdaptiveAvgPool2d:
+    case Kind::kAdaptiveMaxPool2d:
     case Kind::kChannelMean:
     case Kind::kUnpack:
     case Kind::kRegroup:

@@ -15,6 +15,7 @@ struct Node {
   Value value;
   int64_t channel = 0;  // the first of its channels among those constants
   bool wanted = false;
+  Pair padding{0, 0};  // of a convolution; see padding.h
 };
 
 struct Graph {

@@ -2,17 +2,11 @@
 
 #include <cstring>
 
+#include "rows.h"
+
 namespace mmreact {
 
 namespace {
-
-// Nanoseconds for each number, roughly.
-constexpr double kCost = 0.7;
-
-float* at(const RealPlace& place, const Sheet& sheet, int64_t image,
-          int64_t pixel) {
-  return place.data + (image * sheet.pixels() + pixel) * place.pitch;
-}
 
 const uint32_t* at(const BitPlace& place, int64_t image, int64_t y,
                    int64_t x) {
@@ -21,19 +15,6 @@ const uint32_t* at(const BitPlace& place, int64_t image, int64_t y,
 
 bool bit(const uint32_t* words, int64_t channel) {
   return words[channel / 32] >> (channel % 32) & 1;
-}
-
-// A step over the rows of all images.
-template <class Row>
-Step over_rows(const Value& value, const Row& row) {
-  const Sheet sheet(value);
-  Step step;
-  step.units = sheet.images * sheet.height;
-  step.cost = kCost * static_cast<double>(step.units * sheet.width * value.c);
-  step.run = [row, height = sheet.height](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) row(i / height, i % height);
-  };
-  return step;
 }
 
 // Offset of channel 0 of a pixel in (N, C, H, W) or (N, C), and the distance

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "padding.h"
+
 namespace mmreact {
 
 namespace {
@@ -78,6 +80,23 @@ void prepare_real(const Operation& op, Prepared& p) {
          output / count * channels;
     if (c < 0 || c >= channels) return 0.f;
     return weight.real[(output * channels + c) * taps + tap];
+  });
+}
+
+// The weights of the convolution that gives the same: turned round, and of
+// each output channel those of all input channels of its group.
+void prepare_transposed(const Operation& op, Prepared& p) {
+  const Array& weight = op.arrays[0];
+  const int64_t count = weight.shape[1];
+  p.kernel = {weight.shape[2], weight.shape[3]};
+  p.groups = op.groups;
+  p.channels = weight.shape[0] / op.groups;
+  make_blocks(p, count * op.groups, p.channels);
+  p.shift = by_block(p, op.arrays[1].real);
+  const int64_t taps = p.kernel[0] * p.kernel[1];
+  interleave(p, [&](int64_t output, int64_t tap, int64_t c) {
+    c += output / count * p.channels;
+    return weight.real[(c * count + output % count) * taps + taps - 1 - tap];
   });
 }
 
@@ -167,12 +186,15 @@ std::vector<Prepared> prepare(Program& program, const Kernel& kernel) {
       case Kind::kLinear:
         prepare_real(op, p);
         break;
+      case Kind::kConvTranspose2d:
+        prepare_transposed(op, p);
+        break;
       case Kind::kBinaryConv2d:
       case Kind::kBinaryLinear:
         p.channels = op.in_channels / op.groups;
         if (op.kind == Kind::kBinaryConv2d)
           p.kernel = {op.arrays[0].shape[1], op.arrays[0].shape[2]};
-        if (values[op.inputs[0]].sign)
+        if (values[source_of(program, op)].sign)
           prepare_binary(op, kernel, p);
         else
           prepare_signed(op, p);
@@ -181,6 +203,8 @@ std::vector<Prepared> prepare(Program& program, const Kernel& kernel) {
         prepare_sign(op, p);
         break;
       case Kind::kAffine:
+      case Kind::kGroupNorm:
+      case Kind::kLayerNorm:
         p.rows = {padded(op.arrays[0].real), padded(op.arrays[1].real), {}};
         break;
       case Kind::kRPReLU:
@@ -207,9 +231,16 @@ std::vector<Prepared> prepare(Program& program, const Kernel& kernel) {
       case Kind::kConcat:
       case Kind::kSlice:
       case Kind::kFlatten:
+      case Kind::kPad:
+      case Kind::kCrop:
+      case Kind::kChannelShuffle:
+      case Kind::kSoftmax:
+      case Kind::kLogSoftmax:
+      case Kind::kResize:
       case Kind::kAvgPool2d:
       case Kind::kMaxPool2d:
       case Kind::kAdaptiveAvgPool2d:
+      case Kind::kAdaptiveMaxPool2d:
       case Kind::kChannelMean:
       case Kind::kUnpack:
       case Kind::kRegroup:

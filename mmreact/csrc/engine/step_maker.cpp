@@ -4,7 +4,10 @@
 #include <stdexcept>
 
 #include "epilogues.h"
+#include "gather.h"
 #include "moves.h"
+#include "normalizations.h"
+#include "resampling.h"
 
 namespace mmreact {
 
@@ -63,11 +66,34 @@ class StepMaker {
                             parts_.operation(producer).groups,
                             parts_.memory.bits(producer.inputs[0]),
                             parts_.memory.bits(task.producer));
+      case Kind::kPad:
+      case Kind::kCrop:
+      case Kind::kChannelShuffle:
+        return gather(producer, to);
+      case Kind::kResize:
+        if (!parts_.operation(producer).bilinear) return gather(producer, to);
+        return bilinear_step(parts_.operation(producer),
+                             parts_.input_value(producer),
+                             parts_.source(producer), value, to);
+      case Kind::kGroupNorm:
+        return group_norm_step(parts_.operation(producer),
+                               parts_.prepared[producer.op].rows, value,
+                               parts_.source(producer), to);
+      case Kind::kLayerNorm:
+        return layer_norm_step(parts_.operation(producer),
+                               parts_.prepared[producer.op].rows, value,
+                               parts_.source(producer), to);
+      case Kind::kSoftmax:
+      case Kind::kLogSoftmax:
+        return softmax_step(value, parts_.source(producer), to,
+                            producer.kind == Kind::kLogSoftmax);
       case Kind::kAvgPool2d:
       case Kind::kMaxPool2d:
       case Kind::kAdaptiveAvgPool2d:
+      case Kind::kAdaptiveMaxPool2d:
         return pool_step(task);
       case Kind::kConv2d:
+      case Kind::kConvTranspose2d:
       case Kind::kLinear:
       case Kind::kBinaryConv2d:
       case Kind::kBinaryLinear:
@@ -168,6 +194,12 @@ class StepMaker {
     return tile_step(kernel_.load, load, task, plain_blocks(value.c), 0, 0.);
   }
 
+  Step gather(const Node& n, const RealPlace& to) {
+    const Value& in = parts_.input_value(n);
+    return gather_step(in, parts_.source(n), n.value, to,
+                       gather_maps(parts_.operation(n), in, n.value));
+  }
+
   Step pool_step(const Task& task) {
     const Node& n = parts_.node(task.producer);
     const Value& in = parts_.input_value(n);
@@ -175,10 +207,15 @@ class StepMaker {
     const AxisTable& rows = parts_.keep(axis_table(op, 0, in.h, n.value.h));
     const AxisTable& columns = parts_.keep(axis_table(op, 1, in.w, n.value.w));
     const RealPlace& from = parts_.source(n);
-    const Pool pool{from.data,         in.pixels() * from.pitch,
-                    in.w * from.pitch, from.pitch,
-                    n.value.w,         op.kind == Kind::kMaxPool2d,
-                    rows.axis(),       columns.axis()};
+    const Pool pool{
+        from.data,
+        in.pixels() * from.pitch,
+        in.w * from.pitch,
+        from.pitch,
+        n.value.w,
+        op.kind == Kind::kMaxPool2d || op.kind == Kind::kAdaptiveMaxPool2d,
+        rows.axis(),
+        columns.axis()};
     const double taps = static_cast<double>(in.pixels()) /
                         static_cast<double>(n.value.pixels());
     return tile_step(kernel_.pool, pool, task, plain_blocks(n.value.c), 0,
@@ -191,10 +228,10 @@ class StepMaker {
     const Operation& op = parts_.operation(n);
     const Prepared& p = parts_.prepared[n.op];
     const BitPlace& from = parts_.memory.bits(n.inputs[0]);
-    const BinaryTables& t =
-        parts_.keep(binary_tables(op, p, in, n.value, from.row, from.pixel));
+    const BinaryTables& t = parts_.keep(
+        binary_tables(op, n.padding, p, in, n.value, from.row, from.pixel));
     const BinaryConv conv{
-        from.data - op.padding[0] * from.row - op.padding[1] * from.pixel,
+        from.data - n.padding[0] * from.row - n.padding[1] * from.pixel,
         from.image,
         parts_.pixels(n.value, op.stride[0] * from.row,
                       op.stride[1] * from.pixel),
@@ -233,14 +270,17 @@ class StepMaker {
     for (int i = 0; i < 2; ++i) {
       conv.kernel[i] = p.kernel[i];
       conv.stride[i] = op.stride[i];
-      conv.padding[i] = op.padding[i];
+      conv.spread[i] = 1;
+      if (op.kind == Kind::kConvTranspose2d)
+        std::swap(conv.stride[i], conv.spread[i]);
+      conv.padding[i] = n.padding[i];
       conv.dilation[i] = op.dilation[i];
     }
     conv.channels = p.channels;
     conv.grouped = p.groups > 1;
     const Sheet out(n.value);
-    conv.in_at = parts_.pixels(n.value, op.stride[0] * conv.row,
-                               op.stride[1] * conv.pixel);
+    conv.in_at = parts_.pixels(n.value, conv.stride[0] * conv.row,
+                               conv.stride[1] * conv.pixel);
     conv.inside =
         parts_.keep(inside_table(conv, out.height, out.width)).data();
     conv.zeros = zeros.data();

@@ -54,9 +54,9 @@ std::vector<uint8_t> count_alike(const std::vector<int32_t>& class_at,
 
 }  // namespace
 
-BinaryTables binary_tables(const Operation& op, const Prepared& p,
-                           const Value& in, const Value& out, int64_t row,
-                           int64_t pixel) {
+BinaryTables binary_tables(const Operation& op, const Pair& padding,
+                           const Prepared& p, const Value& in,
+                           const Value& out, int64_t row, int64_t pixel) {
   BinaryTables t;
   const bool joined = op.dilation[1] == 1 && p.words == pixel;
   t.length = static_cast<int>(p.words * (joined ? p.kernel[1] : 1));
@@ -68,13 +68,13 @@ BinaryTables binary_tables(const Operation& op, const Prepared& p,
 
   std::vector<int32_t> row_class, column_class;
   const bool image = out.image;
-  const auto rows = classify(op.stride[0], op.padding[0], op.dilation[0],
+  const auto rows = classify(op.stride[0], padding[0], op.dilation[0],
                              p.kernel[0], in.h, image ? out.h : 1, row_class);
   // Vectors are pixels of one row; each is a window that is all inside.
-  const auto columns =
-      image ? classify(op.stride[1], op.padding[1], op.dilation[1],
-                       p.kernel[1], in.w, out.w, column_class)
-            : std::vector<Taps>{{0, 1}};
+  const auto columns = image
+                           ? classify(op.stride[1], padding[1], op.dilation[1],
+                                      p.kernel[1], in.w, out.w, column_class)
+                           : std::vector<Taps>{{0, 1}};
   if (!image) column_class.assign(out.n, 0);
   const int64_t block = static_cast<int64_t>(p.blocks.size()) * kBlock;
   const auto across = static_cast<int64_t>(columns.size());
@@ -114,6 +114,10 @@ std::vector<uint8_t> inside_table(const RealConv& conv, int64_t height,
            start + (conv.kernel[axis] - 1) * conv.dilation[axis] < n;
   };
   std::vector<uint8_t> inside;
+  if (conv.spread[0] > 1 || conv.spread[1] > 1) {
+    inside.resize(height * width);
+    return inside;
+  }
   for (int64_t y = 0; y < height; ++y)
     for (int64_t x = 0; x < width; ++x)
       inside.push_back(fits(0, y, conv.height) && fits(1, x, conv.width));
@@ -135,7 +139,8 @@ std::vector<int32_t> pixel_table(int64_t height, int64_t width, int64_t row,
 
 AxisTable axis_table(const Operation& op, int axis, int64_t in, int64_t out) {
   AxisTable table;
-  const bool adaptive = op.kind == Kind::kAdaptiveAvgPool2d;
+  const bool adaptive = op.kind == Kind::kAdaptiveAvgPool2d ||
+                        op.kind == Kind::kAdaptiveMaxPool2d;
   const bool average = op.kind == Kind::kAvgPool2d;
   const int64_t kernel = op.kernel[axis], padding = op.padding[axis];
   table.step = op.dilation[axis];

@@ -19,9 +19,9 @@ struct BinaryTables {
 };
 
 // `row` and `pixel` are the strides of the input in words.
-BinaryTables binary_tables(const Operation& op, const Prepared& p,
-                           const Value& in, const Value& out, int64_t row,
-                           int64_t pixel);
+BinaryTables binary_tables(const Operation& op, const Pair& padding,
+                           const Prepared& p, const Value& in,
+                           const Value& out, int64_t row, int64_t pixel);
 
 // Which windows of real values are wholly in the image.
 std::vector<uint8_t> inside_table(const RealConv& conv, int64_t height,

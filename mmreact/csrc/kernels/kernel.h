@@ -134,6 +134,8 @@ struct RealConv {
   int64_t image, row, pixel;
   int64_t height, width, out_width;
   int64_t kernel[2], stride[2], padding[2], dilation[2];
+  // Of a transposed convolution: so far apart are pixels, with zeros between.
+  int64_t spread[2];
   int64_t channels;  // of a group
   bool grouped;
   const int32_t* in_at;   // the first tap of each output pixel, if the padding

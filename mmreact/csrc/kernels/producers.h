@@ -49,25 +49,38 @@ struct MakeRealConv {
         if (inside)
           for (int p = 0; p < P; ++p)
             in[p] = image + in_at[p] + dy * c.row + dx * c.pixel;
-        else
-          find_taps(place, image, dy, dx, in);
+        else if (!find_taps(place, image, dy, dx, in)) {
+          weight += c.channels * kBlock;
+          continue;
+        }
         add<P>(in, joined ? c.kernel[1] * c.channels : c.channels, weight, v);
       }
     }
   }
 
-  // Where a tap of each pixel is: in the image or among zeros.
+  // Where a tap of each pixel is: in the image or among zeros. Returns whether
+  // one is in the image.
   template <int P>
-  __attribute__((noinline)) void find_taps(const Place<P>& place,
+  __attribute__((noinline)) bool find_taps(const Place<P>& place,
                                            const float* image, int64_t dy,
                                            int64_t dx,
                                            const float* (&in)[P]) const {
+    bool any = false;
+    const bool apart = c.spread[0] > 1 || c.spread[1] > 1;
     for (int p = 0; p < P; ++p) {
-      const int64_t y = place.y[p] * c.stride[0] + dy;
-      const int64_t x = place.x[p] * c.stride[1] + dx;
-      const bool valid = y >= 0 && y < c.height && x >= 0 && x < c.width;
+      int64_t y = place.y[p] * c.stride[0] + dy;
+      int64_t x = place.x[p] * c.stride[1] + dx;
+      bool valid = true;
+      if (apart) {
+        valid = y % c.spread[0] == 0 && x % c.spread[1] == 0;
+        y /= c.spread[0];
+        x /= c.spread[1];
+      }
+      valid &= y >= 0 && y < c.height && x >= 0 && x < c.width;
       in[p] = valid ? image + y * c.row + x * c.pixel : c.zeros;
+      any |= valid;
     }
+    return any;
   }
 };
 

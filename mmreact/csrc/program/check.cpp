@@ -1,5 +1,6 @@
 // Checks and shapes of operations, as in mmreact/packed/ops.
 #include <algorithm>
+#include <cmath>
 #include <initializer_list>
 
 #include "../file/error.h"
@@ -18,6 +19,10 @@ void require(const Operation& op, bool condition, const std::string& message) {
   if (!condition)
     throw Error(std::string(name_of(op.kind)) + " '" + op.name + "' " +
                 message);
+}
+
+void require_image(const Operation& op, const Value& x) {
+  require(op, x.image, "takes (N, C, H, W), got " + to_string(x));
 }
 
 int64_t length(const Array& array) { return array.shape[0]; }
@@ -56,6 +61,18 @@ void check_weight(const Operation& op) {
               std::to_string(op.groups) + " groups");
 }
 
+void check_resize(const Operation& op) {
+  const bool by_factor = op.size[0] == 0 && op.size[1] == 0;
+  const double factors[] = {op.vertical, op.horizontal};
+  for (int i = 0; i < 2; ++i)
+    require(op,
+            by_factor ? factors[i] > 0 && factors[i] < kMaxSize
+                      : factors[i] == 0 && op.size[i] > 0,
+            "has wrong factors");
+  require(op, op.bilinear || !op.align_corners,
+          "has align_corners without bilinear");
+}
+
 int64_t window_size(const Operation& op, int axis, int64_t n, int64_t kernel) {
   const int64_t stride = op.stride[axis], padding = op.padding[axis];
   const int64_t room = n + 2 * padding - op.dilation[axis] * (kernel - 1) - 1;
@@ -68,7 +85,7 @@ int64_t window_size(const Operation& op, int axis, int64_t n, int64_t kernel) {
 
 Value windows(const Operation& op, const Value& x, int64_t channels,
               int64_t kh, int64_t kw) {
-  require(op, x.image, "takes (N, C, H, W), got " + to_string(x));
+  require_image(op, x);
   return {false,
           true,
           x.n,
@@ -106,6 +123,53 @@ void require_channels(const Operation& op, const Value& x, int64_t channels) {
       "is for " + std::to_string(channels) + " channels, got " + to_string(x));
 }
 
+Value transposed(const Operation& op, const Value& x) {
+  require_image(op, x);
+  const auto& shape = op.arrays[0].shape;
+  const auto size = [&](int axis, int64_t n) {
+    return (n - 1) * op.stride[axis] - 2 * op.padding[axis] +
+           op.dilation[axis] * (shape[2 + axis] - 1) +
+           op.output_padding[axis] + 1;
+  };
+  return {false, true, x.n, shape[1] * op.groups, size(0, x.h), size(1, x.w)};
+}
+
+Value padded(const Operation& op, const Value& x) {
+  const Pair zero{0, 0};
+  require(op, x.image || (op.rows == zero && op.columns == zero),
+          "takes (N, C, H, W), got " + to_string(x));
+  Value y = x;
+  y.sign = x.sign && std::abs(op.value) == 1;
+  y.c += op.channels[0] + op.channels[1];
+  y.h += op.rows[0] + op.rows[1];
+  y.w += op.columns[0] + op.columns[1];
+  return y;
+}
+
+Value cropped(const Operation& op, const Value& x) {
+  require_image(op, x);
+  Value y = x;
+  y.h -= op.rows[0] + op.rows[1];
+  y.w -= op.columns[0] + op.columns[1];
+  require(op, y.h > 0 && y.w > 0, "cuts off all of " + to_string(x));
+  y.h = (y.h - 1) / op.stride[0] + 1;
+  y.w = (y.w - 1) / op.stride[1] + 1;
+  return y;
+}
+
+Value resized(const Operation& op, const Value& x) {
+  require_image(op, x);
+  Value y = x;
+  y.sign = x.sign && !op.bilinear;
+  y.h = op.size[0];
+  y.w = op.size[1];
+  if (y.h == 0 && y.w == 0) {
+    y.h = static_cast<int64_t>(static_cast<double>(x.h) * op.vertical);
+    y.w = static_cast<int64_t>(static_cast<double>(x.w) * op.horizontal);
+  }
+  return y;
+}
+
 bool takes_signs(Kind kind) {
   switch (kind) {
     case Kind::kSign:
@@ -121,9 +185,13 @@ bool takes_signs(Kind kind) {
     case Kind::kELU:
     case Kind::kSoftplus:
     case Kind::kMaxPool2d:
+    case Kind::kAdaptiveMaxPool2d:
+    case Kind::kSoftmax:
+    case Kind::kLogSoftmax:
       return false;
     case Kind::kInput:
     case Kind::kConv2d:
+    case Kind::kConvTranspose2d:
     case Kind::kLinear:
     case Kind::kBinaryConv2d:
     case Kind::kBinaryLinear:
@@ -134,6 +202,12 @@ bool takes_signs(Kind kind) {
     case Kind::kConcat:
     case Kind::kSlice:
     case Kind::kFlatten:
+    case Kind::kPad:
+    case Kind::kCrop:
+    case Kind::kChannelShuffle:
+    case Kind::kGroupNorm:
+    case Kind::kLayerNorm:
+    case Kind::kResize:
     case Kind::kAvgPool2d:
     case Kind::kAdaptiveAvgPool2d:
     case Kind::kChannelMean:
@@ -202,12 +276,33 @@ Value infer_unchecked(const Operation& op, const std::vector<Value>& in) {
     case Kind::kMaxPool2d:
       return pooled(op, x);
     case Kind::kAdaptiveAvgPool2d:
+    case Kind::kAdaptiveMaxPool2d:
     case Kind::kChannelMean:
-      require(op, x.image, "takes (N, C, H, W), got " + to_string(x));
+      require_image(op, x);
       if (op.kind == Kind::kChannelMean)
         y.c = 1;
       else
         y.h = op.size[0], y.w = op.size[1];
+      return y;
+    case Kind::kConvTranspose2d:
+      require_channels(op, x, shape[0]);
+      return transposed(op, x);
+    case Kind::kPad:
+      return padded(op, x);
+    case Kind::kCrop:
+      return cropped(op, x);
+    case Kind::kChannelShuffle:
+      require(op, x.c % op.groups == 0,
+              "has groups for other than " + to_string(x));
+      return x;
+    case Kind::kGroupNorm:
+    case Kind::kLayerNorm:
+      require_channels(op, x, shape[0]);
+      return y;
+    case Kind::kResize:
+      return resized(op, x);
+    case Kind::kSoftmax:
+    case Kind::kLogSoftmax:
       return y;
     case Kind::kFlatten:
       return {x.sign, false, x.n, x.c * x.pixels(), 1, 1};
@@ -265,6 +360,24 @@ void check(const Operation& op) {
       for (const uint8_t flip : op.arrays[1].bytes)
         require(op, flip <= 1, "flip must be 0 or 1");
       break;
+    case Kind::kConvTranspose2d:
+      check_weight(op);
+      check_rows(op, {1}, op.arrays[0].shape[1] * op.groups);
+      for (int i = 0; i < 2; ++i)
+        require(op,
+                op.output_padding[i] < std::max(op.stride[i], op.dilation[i]),
+                "has too much output_padding");
+      break;
+    case Kind::kGroupNorm:
+    case Kind::kLayerNorm:
+      check_rows(op, {1}, length(op.arrays[0]));
+      require(op, op.eps > 0, "eps is not positive");
+      require(op, length(op.arrays[0]) % op.groups == 0,
+              "has channels that its groups do not divide");
+      break;
+    case Kind::kResize:
+      check_resize(op);
+      break;
     case Kind::kAffine:
       check_rows(op, {1}, length(op.arrays[0]));
       break;
@@ -290,9 +403,15 @@ void check(const Operation& op) {
     case Kind::kConcat:
     case Kind::kSlice:
     case Kind::kFlatten:
+    case Kind::kPad:
+    case Kind::kCrop:
+    case Kind::kChannelShuffle:
+    case Kind::kSoftmax:
+    case Kind::kLogSoftmax:
     case Kind::kAvgPool2d:
     case Kind::kMaxPool2d:
     case Kind::kAdaptiveAvgPool2d:
+    case Kind::kAdaptiveMaxPool2d:
     case Kind::kChannelMean:
     case Kind::kUnpack:
     case Kind::kRegroup:

@@ -51,12 +51,22 @@ const std::vector<Schema>& schemas() {
       kernel{"kernel", &Operation::kernel},
       groups{"groups", &Operation::groups},
       in_channels{"in_channels", &Operation::in_channels},
-      ceil_mode{"ceil_mode", &Operation::ceil_mode};
+      ceil_mode{"ceil_mode", &Operation::ceil_mode},
+      size{"size", &Operation::size}, rows{"rows", &Operation::rows},
+      columns{"columns", &Operation::columns}, eps{"eps", &Operation::eps};
   static const std::vector<Schema> table = {
       {Kind::kConv2d,
        "conv2d",
        {real("weight", 4), real("bias")},
        {stride, padding, dilation, groups}},
+      {Kind::kConvTranspose2d,
+       "conv_transpose2d",
+       {real("weight", 4), real("bias")},
+       {stride,
+        padding,
+        {"output_padding", &Operation::output_padding},
+        dilation,
+        groups}},
       {Kind::kLinear, "linear", {real("weight", 2), real("bias")}, {}},
       {Kind::kBinaryConv2d,
        "binary_conv2d",
@@ -105,12 +115,34 @@ const std::vector<Schema>& schemas() {
        "max_pool2d",
        {},
        {kernel, stride, padding, dilation, ceil_mode}},
-      {Kind::kAdaptiveAvgPool2d,
-       "adaptive_avg_pool2d",
-       {},
-       {{"size", &Operation::size}}},
+      {Kind::kAdaptiveAvgPool2d, "adaptive_avg_pool2d", {}, {size}},
       {Kind::kChannelMean, "channel_mean", {}, {}},
-      {Kind::kFlatten, "flatten", {}, {}}};
+      {Kind::kFlatten, "flatten", {}, {}},
+      {Kind::kPad,
+       "pad",
+       {},
+       {{"channels", &Operation::channels},
+        rows,
+        columns,
+        {"value", &Operation::value}}},
+      {Kind::kCrop, "crop", {}, {rows, columns, stride}},
+      {Kind::kChannelShuffle, "channel_shuffle", {}, {groups}},
+      {Kind::kGroupNorm,
+       "group_norm",
+       {real("weight"), real("bias")},
+       {groups, eps}},
+      {Kind::kLayerNorm, "layer_norm", {real("weight"), real("bias")}, {eps}},
+      {Kind::kSoftmax, "softmax", {}, {}},
+      {Kind::kLogSoftmax, "log_softmax", {}, {}},
+      {Kind::kAdaptiveMaxPool2d, "adaptive_max_pool2d", {}, {size}},
+      {Kind::kResize,
+       "resize",
+       {},
+       {size,
+        {"vertical", &Operation::vertical},
+        {"horizontal", &Operation::horizontal},
+        {"bilinear", &Operation::bilinear},
+        {"align_corners", &Operation::align_corners}}}};
   return table;
 }
 
@@ -173,9 +205,14 @@ bool is_positive(const std::string& name) {
          name == "groups";
 }
 
+bool is_padding(const std::string& name) {
+  return name == "padding" || name == "output_padding" || name == "rows" ||
+         name == "columns" || name == "channels";
+}
+
 void read(Pair& pair, const std::string& name, const Json& json,
           const std::string& what) {
-  const int64_t most = name == "padding" ? kMaxPadding : kMaxSize;
+  const int64_t most = is_padding(name) ? kMaxPadding : kMaxSize;
   require(json.array(what).size() == 2, what + " is not a pair");
   for (int i = 0; i < 2; ++i)
     pair[i] = json.array(what)[i].integer(what, is_positive(name), most);

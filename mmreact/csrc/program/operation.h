@@ -15,6 +15,7 @@ namespace mmreact {
 enum class Kind {
   kInput,
   kConv2d,
+  kConvTranspose2d,
   kLinear,
   kBinaryConv2d,
   kBinaryLinear,
@@ -41,6 +42,15 @@ enum class Kind {
   kAdaptiveAvgPool2d,
   kChannelMean,
   kFlatten,
+  kPad,
+  kCrop,
+  kChannelShuffle,
+  kGroupNorm,
+  kLayerNorm,
+  kSoftmax,
+  kLogSoftmax,
+  kAdaptiveMaxPool2d,
+  kResize,
   // Not in files; the planner adds them.
   kUnpack,     // signs as floats
   kRegroup,    // signs, each group of channels in words of its own
@@ -83,10 +93,13 @@ struct Operation {
   // zeta; factor.
   std::array<Array, 3> arrays;
 
-  Pair stride{1, 1}, padding{0, 0}, dilation{1, 1}, kernel{1, 1}, size{1, 1};
+  Pair stride{1, 1}, padding{0, 0}, output_padding{0, 0}, dilation{1, 1};
+  Pair kernel{1, 1}, size{1, 1}, channels{0, 0}, rows{0, 0}, columns{0, 0};
   int64_t groups = 1, in_channels = 0, start = 0, stop = 0;
   bool ceil_mode = false, count_include_pad = true, approximate = false;
-  double low = 0, high = 0, alpha = 0;
+  bool bilinear = false, align_corners = false;
+  double low = 0, high = 0, alpha = 0, value = 0, eps = 0;
+  double vertical = 0, horizontal = 0;
 };
 
 struct Program {

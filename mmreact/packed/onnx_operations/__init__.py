@@ -1,8 +1,9 @@
 """How ONNX computes each operation, a file for each theme."""
-from . import activations, convolutions, elementwise, layout, pooling
+from . import (activations, convolutions, elementwise, layout, normalizations,
+               pooling, resampling)
 from .nodes import BUILDERS
 
 __all__ = [
     'BUILDERS', 'activations', 'convolutions', 'elementwise', 'layout',
-    'pooling'
+    'normalizations', 'pooling', 'resampling'
 ]

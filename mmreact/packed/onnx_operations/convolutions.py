@@ -1,6 +1,9 @@
 """Convolutions and linear layers in real numbers."""
+import numpy as np
+
 from .. import ops
 from ..bits import unpack
+from ..whole_numbers import sums_whole_numbers
 from .nodes import affine_nodes, builds, windows
 
 
@@ -17,6 +20,25 @@ def convolution(op, graph, x, *constants):
 @builds(ops.Conv2d)
 def conv2d(op, graph, x):
     return convolution(op, graph, x, op.weight, op.bias)
+
+
+@builds(ops.ConvTranspose2d)
+def conv_transpose2d(op, graph, x):
+    """Engines refuse some ``output_padding``; what lies behind the input's
+    share is the bias alone.
+    """
+    more = [o - p for o, p in zip(op.output_padding, op.padding)]
+    y = graph.add(
+        'ConvTranspose',
+        x,
+        op.weight,
+        **windows(op, [max(0, -n) for n in more]),
+        dilations=op.dilation,
+        group=op.groups)
+    if max(more) > 0:
+        end = [max(0, n) for n in more]
+        y = graph.add('Pad', y, np.array([0] * 6 + end))
+    return affine_nodes(graph, y, None, op.bias, 4)
 
 
 @builds(ops.Linear)
@@ -44,6 +66,6 @@ def scaled_sum(op, graph, y):
     engines from multiplying the scale into the weights, where it is summed
     with an error.
     """
-    if graph.is_sign(op.inputs[0]):
+    if sums_whole_numbers(op, graph.values, graph.operations):
         y = graph.add('Round', y)
     return affine_nodes(graph, y, op.scale, op.shift, graph.rank(op.name))

@@ -16,7 +16,8 @@ def is_for_one_size(op: Operation) -> bool:
     if isinstance(op, (ops.AvgPool2d, ops.MaxPool2d)):
         gaps = any(s > k for s, k in zip(op.stride, op.kernel))
         return op.ceil_mode and (max(op.padding) > 0 or gaps)
-    return isinstance(op, ops.AdaptiveAvgPool2d) and op.size != (1, 1)
+    adaptive = (ops.AdaptiveAvgPool2d, ops.AdaptiveMaxPool2d)
+    return isinstance(op, adaptive) and op.size != (1, 1)
 
 
 def pool_attributes(op, graph) -> dict:
@@ -62,6 +63,22 @@ def means(size: int, out: int) -> np.ndarray:
         start, stop = i * size // out, -(-(i + 1) * size // out)
         matrix[i, start:stop] = 1 / (stop - start)
     return matrix
+
+
+@builds(ops.AdaptiveMaxPool2d)
+def adaptive_max_pool2d(op, graph, x):
+    """One window after the other, of rows and then of columns."""
+    if op.size == (1, 1):
+        return graph.add('GlobalMaxPool', x)
+    for axis, size, out in zip((2, 3), *graph.sizes(op)):
+        maxima = []
+        for i in range(out):
+            start, stop = i * size // out, -(-(i + 1) * size // out)
+            window = graph.add('Slice', x, np.array([start]), np.array([stop]),
+                               np.array([axis]))
+            maxima.append(graph.add('ReduceMax', window, axes=[axis]))
+        x = graph.add('Concat', *maxima, axis=axis)
+    return x
 
 
 @builds(ops.ChannelMean)

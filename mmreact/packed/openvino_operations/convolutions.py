@@ -4,7 +4,8 @@ from openvino import opset14 as opset
 
 from .. import ops
 from ..bits import unpack
-from .nodes import affine_node, builds, constant, windows
+from ..whole_numbers import sums_whole_numbers
+from .nodes import affine_node, builds, constant, windows, with_border
 
 
 def convolution(op, graph, x, weight: np.ndarray):
@@ -14,7 +15,8 @@ def convolution(op, graph, x, weight: np.ndarray):
     if has_empty_windows(op, weight.shape[2:], size, out):
         # It moves the stride of a 1x1 kernel in front of the padding, and
         # crashes if no window holds a pixel.
-        x = with_border(x, graph.values[op.inputs[0]].shape, begin)
+        sides = ((0, 0), *((p, p) for p in op.padding))
+        x = with_border(x, graph.values[op.inputs[0]].shape, sides)
         begin = end = [0, 0]
     crop = out[1] == 1 and stride[1] > stride[0]
     if crop:  # Of one channel it computes the one column wrongly.
@@ -39,25 +41,13 @@ def has_empty_windows(op, kernel, size, out) -> bool:
     return False
 
 
-def with_border(x, shape, padding):
-    """Zeros around an image of this shape, as a part of it."""
-    shape = list(shape)
-    for axis, width in zip((2, 3), padding):
-        if width:
-            zeros = constant(
-                np.zeros([*shape[:axis], width, *shape[axis + 1:]]))
-            x = opset.concat([zeros, x, zeros], axis)
-            shape[axis] += 2 * width
-    return x
-
-
 def scaled_sum(op, graph, y):
     """The scale and shift of a binary layer after its sum ``y``.
 
     As in :mod:`..onnx_operations`, a sum of signs is rounded, so that the
     scale is not multiplied into the weights.
     """
-    if graph.is_sign(op.inputs[0]):
+    if sums_whole_numbers(op, graph.values, graph.operations):
         y = opset.round(y, 'half_to_even')
     return affine_node(y, op.scale, op.shift, graph.rank(op.name))
 
@@ -65,6 +55,49 @@ def scaled_sum(op, graph, y):
 @builds(ops.Conv2d)
 def conv2d(op, graph, x):
     return affine_node(convolution(op, graph, x, op.weight), None, op.bias, 4)
+
+
+@builds(ops.ConvTranspose2d)
+def conv_transpose2d(op, graph, x):
+    """The convolution of the input, with zeros between the pixels.
+
+    OpenVINO's own deconvolution refuses many paddings and groups.
+    """
+    shape = graph.values[op.inputs[0]].shape
+    x, size = spread(x, shape, op.stride)
+    borders = [(0, 0)]
+    for axis, (d, k, p, o) in enumerate(
+            zip(op.dilation, op.weight.shape[2:], op.padding,
+                op.output_padding), 2):
+        begin, end = d * (k - 1) - p, d * (k - 1) - p + o
+        cut = [max(0, -begin), size[axis - 2] - max(0, -end)]
+        x = opset.slice(x, cut[:1], cut[1:], [1], [axis])
+        size[axis - 2] = cut[1] - cut[0]
+        borders.append((max(0, begin), max(0, end)))
+    x = with_border(x, (*shape[:2], *size), borders)
+    weight = op.weight[..., ::-1, ::-1].reshape(op.groups, -1,
+                                                *op.weight.shape[1:])
+    y = opset.group_convolution(x, constant(weight.swapaxes(1, 2)), [1, 1],
+                                [0, 0], [0, 0], list(op.dilation))
+    return affine_node(y, None, op.bias, 4)
+
+
+def spread(x, shape, stride):
+    """Put ``stride - 1`` zeros between the pixels; the result and its size."""
+    n, channels, height, width = shape
+    (rows, columns), size = stride, [height, width]
+    if rows > 1 or columns > 1:
+        images = n * channels
+        x = opset.reshape(x, [images, height, 1, width], False)
+        x = with_border(x, (images, height, 1, width), [(0, 0), (0, rows - 1)])
+        x = opset.reshape(x, [images, height * rows, width, 1], False)
+        x = with_border(x, (images, height * rows, width, 1),
+                        [(0, 0), (0, 0), (0, columns - 1)])
+        x = opset.reshape(x, [n, channels, height * rows, width * columns],
+                          False)
+        size = [(height - 1) * rows + 1, (width - 1) * columns + 1]
+        x = opset.slice(x, [0, 0], size, [1, 1], [2, 3])
+    return x, size
 
 
 @builds(ops.Linear)

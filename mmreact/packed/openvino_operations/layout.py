@@ -3,7 +3,7 @@ import numpy as np
 from openvino import opset14 as opset
 
 from .. import ops
-from .nodes import builds, constant
+from .nodes import builds, constant, with_border
 
 
 @builds(ops.Concat)
@@ -25,3 +25,23 @@ def channels(op, graph, x):
 @builds(ops.Flatten)
 def flatten(op, graph, x):
     return opset.reshape(x, [0, -1], True)
+
+
+@builds(ops.Pad)
+def pad(op, graph, x):
+    return with_border(x, graph.values[op.inputs[0]].shape,
+                       (op.channels, op.rows, op.columns), op.value)
+
+
+@builds(ops.Crop)
+def crop(op, graph, x):
+    (_, _, height, width) = graph.values[op.inputs[0]].shape
+    (top, bottom), (left, right) = op.rows, op.columns
+    return opset.slice(x, [top, left], [height - bottom, width - right],
+                       list(op.stride), [2, 3])
+
+
+@builds(ops.ChannelShuffle)
+def channel_shuffle(op, graph, x):
+    channels = np.arange(graph.values[op.name].shape[1])
+    return opset.gather(x, channels.reshape(op.groups, -1).T.reshape(-1), 1)

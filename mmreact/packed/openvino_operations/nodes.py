@@ -41,3 +41,24 @@ def affine_node(x, scale, shift, rank: int):
 def windows(op, end=None):
     """Strides, and the padding at the beginning and at the end."""
     return list(op.stride), list(op.padding), list(end or op.padding)
+
+
+def with_border(x, shape, sides, value: float = 0.):
+    """A value around another one of this shape, as a part of it.
+
+    Not as a Pad, which OpenVINO would join with a convolution behind it.
+
+    Args:
+        sides (Iterable[Pair]): How many before and after, from the channels
+            on.
+    """
+    shape = list(shape)
+    for axis, widths in zip(range(1, len(shape)), sides):
+        parts = [x]
+        for place, width in zip((0, 2), widths):
+            if width:
+                border = [*shape[:axis], width, *shape[axis + 1:]]
+                parts.insert(place, constant(np.full(border, value)))
+        x = opset.concat(parts, axis) if len(parts) > 1 else x
+        shape[axis] += sum(widths)
+    return x

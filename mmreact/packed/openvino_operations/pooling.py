@@ -30,6 +30,13 @@ def adaptive_avg_pool2d(op, graph, x):
     return opset.adaptive_avg_pool(x, list(op.size))
 
 
+@builds(ops.AdaptiveMaxPool2d)
+def adaptive_max_pool2d(op, graph, x):
+    if op.size == (1, 1):
+        return opset.reduce_max(x, [2, 3], True)
+    return opset.adaptive_max_pool(x, list(op.size), 'i32').output(0)
+
+
 @builds(ops.ChannelMean)
 def channel_mean(op, graph, x):
     return opset.reduce_mean(x, [1], True)

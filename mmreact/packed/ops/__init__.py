@@ -15,16 +15,22 @@ same name in ``reference_operations``, ``onnx_operations`` and
 """
 from .activations import (ELU, GELU, Clamp, Hardsigmoid, Hardswish, RPReLU,
                           Sigmoid, SiLU, Softplus, Tanh)
-from .convolutions import BinaryConv2d, BinaryLinear, Conv2d, Linear
+from .convolutions import (BinaryConv2d, BinaryLinear, Conv2d, ConvTranspose2d,
+                           Linear)
 from .elementwise import Abs, Add, Affine, Multiply, Scale, Sign
-from .layout import Concat, Flatten, Slice
+from .layout import ChannelShuffle, Concat, Crop, Flatten, Pad, Slice
+from .normalizations import GroupNorm, LayerNorm, LogSoftmax, Softmax
 from .operation import (FLOAT_MAX, MAX_NUMBERS, MAX_PADDING, MAX_SIZE,
                         OPERATIONS, Operation, Pair, ProgramError, Value,
                         kind_of, operation, tensor, words)
-from .pooling import AdaptiveAvgPool2d, AvgPool2d, ChannelMean, MaxPool2d
+from .pooling import (AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d,
+                      ChannelMean, MaxPool2d)
+from .resampling import Resize
 
 __all__ = [
     'FLOAT_MAX', 'MAX_NUMBERS', 'MAX_PADDING', 'MAX_SIZE', 'OPERATIONS', 'Abs',
+    'AdaptiveMaxPool2d', 'ChannelShuffle', 'ConvTranspose2d', 'Crop',
+    'GroupNorm', 'LayerNorm', 'LogSoftmax', 'Pad', 'Resize', 'Softmax',
     'AdaptiveAvgPool2d', 'Add', 'Affine', 'AvgPool2d', 'BinaryConv2d',
     'BinaryLinear', 'ChannelMean', 'Clamp', 'Concat', 'Conv2d', 'ELU',
     'Flatten', 'GELU', 'Hardsigmoid', 'Hardswish', 'Linear', 'MaxPool2d',

@@ -40,6 +40,48 @@ class Conv2d(Operation, Windows):
 
 
 @operation
+class ConvTranspose2d(Operation):
+    """Transposed convolution with real weights.
+
+    Each number of the input adds ``x[n, g C/G + c, i, j]
+    weight[g C/G + c, o, a, b]`` to ``y[n, g O/G + o, i s + a d - p,
+    j s + b d - p]``, where that is in the result; ``bias`` is added to all.
+    ``weight`` is ``(Cin, Cout / groups, kh, kw)``. There are
+    ``(n - 1) s - 2 p + d (k - 1) + output_padding + 1`` rows and columns.
+    """
+    accepts = ('real', 'sign')
+
+    weight: np.ndarray = tensor(ndim=4)
+    bias: np.ndarray = tensor()
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    output_padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    def check(self):
+        super().check()
+        cin, cout = self.weight.shape[0], self.weight.shape[1] * self.groups
+        self.require(min(self.weight.shape) > 0, 'has an empty weight')
+        self.require(self.bias.shape == (cout, ),
+                     lambda: f'needs {cout} biases')
+        self.require(cin % self.groups == 0,
+                     lambda: f'has {cin} inputs in {self.groups} groups')
+        self.require(
+            all(o < max(s, d) for o, s, d in zip(self.output_padding,
+                                                 self.stride, self.dilation)),
+            lambda: f'has output_padding {self.output_padding}')
+
+    def _infer(self, x):
+        self.require_image(x)
+        self.require_channels(x, len(self.weight))
+        size = [(n - 1) * s - 2 * p + d * (k - 1) + o + 1 for n, s, p, d, k, o
+                in zip(x.shape[2:], self.stride, self.padding, self.dilation,
+                       self.weight.shape[2:], self.output_padding)]
+        return Value('real', (x.shape[0], len(self.bias), *size))
+
+
+@operation
 class Linear(Operation):
     """``y = x weight^T + bias``; ``weight`` is ``(Cout, Cin)``."""
     accepts = ('real', 'sign')

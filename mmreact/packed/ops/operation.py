@@ -12,8 +12,9 @@ Pair = Tuple[int, int]
 FLOAT_MAX = float(np.finfo(np.float32).max)
 #: Sizes and attributes beyond this are refused as not meant.
 MAX_SIZE = 1 << 24
-#: Padding of a window on one side.
+#: Padding of a window on one side, and what is added to an image or cut off.
 MAX_PADDING = 1 << 12
+PADDINGS = ('padding', 'output_padding', 'rows', 'columns', 'channels')
 #: So many numbers in one value at most.
 MAX_NUMBERS = 1 << 33
 
@@ -113,9 +114,11 @@ class Operation:
         if name in ('stride', 'dilation', 'kernel', 'groups'):
             values = value if isinstance(value, tuple) else (value, )
             self.require(min(values) > 0, lambda: f'{name} is {value!r}')
-        if name == 'padding':
+        if name in PADDINGS:
             self.require(
                 max(value) <= MAX_PADDING, lambda: f'{name} is {value!r}')
+        if name == 'eps':
+            self.require(value > 0, lambda: f'{name} is {value!r}')
 
     def infer(self, *values: Value) -> Value:
         """Kind and shape of the result, from those of the inputs.

@@ -64,6 +64,16 @@ class AdaptiveAvgPool2d(Operation):
 
 
 @operation
+class AdaptiveMaxPool2d(Operation):
+    """Maxima over the windows of :class:`AdaptiveAvgPool2d`."""
+    size: Pair = (1, 1)
+
+    def _infer(self, x):
+        self.require_image(x)
+        return Value('real', (*x.shape[:2], *self.size))
+
+
+@operation
 class ChannelMean(Operation):
     """Mean over the channels: ``(N, C, H, W)`` -> ``(N, 1, H, W)``."""
     accepts = ('real', 'sign')

@@ -40,6 +40,32 @@ def conv2d(op, x):
     return y + column(op.bias, y)
 
 
+@implements(ops.ConvTranspose2d)
+def conv_transpose2d(op, x):
+    (sh, sw), (dh, dw), (ph, pw) = op.stride, op.dilation, op.padding
+    kind = 'sign' if x.dtype == np.int8 else 'real'
+    n, cout, height, width = op.infer(ops.Value(kind, x.shape)).shape
+    kh, kw = op.weight.shape[2:]
+    rows, columns = (x.shape[2] - 1) * sh + 1, (x.shape[3] - 1) * sw + 1
+    # With room for all that is added, also beside the result.
+    y = np.zeros(
+        (n, cout, max(rows + dh * (kh - 1),
+                      height + ph), max(columns + dw * (kw - 1), width + pw)))
+    groups = (n, op.groups, -1)
+    x = x.astype(np.float64).reshape(*groups, *x.shape[2:])
+    weight = op.weight.reshape(op.groups, -1, *op.weight.shape[1:])
+    for a, b in np.ndindex(kh, kw):
+        tap = np.einsum(
+            'gco,ngchw->ngohw',
+            weight[..., a, b].astype(np.float64),
+            x,
+            optimize=True)
+        y[:, :, a * dh:a * dh + rows:sh,
+          b * dw:b * dw + columns:sw] += tap.reshape(n, cout, *tap.shape[3:])
+    y = y[:, :, ph:ph + height, pw:pw + width]
+    return y + column(op.bias, y)
+
+
 @implements(ops.Linear)
 def linear(op, x):
     return x.astype(np.float64) @ op.weight.T.astype(np.float64) + op.bias

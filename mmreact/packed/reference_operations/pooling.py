@@ -52,13 +52,25 @@ def max_pool2d(op, x):
 
 @implements(ops.AdaptiveAvgPool2d)
 def adaptive_avg_pool2d(op, x):
-    (rows, cols), (h, w) = op.size, x.shape[2:]
-    y = np.empty((*x.shape[:2], rows, cols))
-    for i, j in np.ndindex(rows, cols):
-        window = x[:, :, i * h // rows:-(-(i + 1) * h // rows),
-                   j * w // cols:-(-(j + 1) * w // cols)]
+    y = np.empty((*x.shape[:2], *op.size))
+    for i, j, window in _adaptive_windows(op, x):
         y[:, :, i, j] = window.mean((2, 3), dtype=np.float64)
     return y
+
+
+@implements(ops.AdaptiveMaxPool2d)
+def adaptive_max_pool2d(op, x):
+    y = np.empty((*x.shape[:2], *op.size))
+    for i, j, window in _adaptive_windows(op, x):
+        y[:, :, i, j] = window.max((2, 3))
+    return y
+
+
+def _adaptive_windows(op, x):
+    (rows, cols), (h, w) = op.size, x.shape[2:]
+    for i, j in np.ndindex(rows, cols):
+        yield i, j, x[:, :, i * h // rows:-(-(i + 1) * h // rows),
+                      j * w // cols:-(-(j + 1) * w // cols)]
 
 
 @implements(ops.ChannelMean)
