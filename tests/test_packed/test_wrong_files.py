@@ -75,9 +75,14 @@ def with_operation(index, **changes):
     return with_metadata('program', edit)
 
 
-def with_attributes(index, **changes):
+def with_attributes(place, **changes):
+    """Change attributes of an operation, of this index or name."""
 
     def edit(program):
+        index, = [
+            i for i, op in enumerate(program['operations'])
+            if place in (i, op['name'])
+        ]
         program['operations'][index]['attributes'].update(changes)
 
     return with_metadata('program', edit)
@@ -313,7 +318,7 @@ WRONG_FILES = [
     (with_operation(8, name=None), "an operation has a wrong 'name'"),
     (with_operation(8, comment=''), "an operation has an unknown 'comment'"),
     (with_operation(8, kind='relu'),
-     "'tanh' is an unknown operation 'relu'. Known operations: conv2d"),
+     "'tanh' is an unknown operation 'relu'. Known operations: rprelu"),
     (with_operation(8, kind=['tanh']), "an operation has a wrong 'kind'"),
     (with_operation(8,
                     attributes=[]), "an operation has a wrong 'attributes'"),
@@ -326,8 +331,15 @@ WRONG_FILES = [
     (with_attributes(0, padding=[[1], 1]), "conv2d 'stem' padding is"),
     (with_attributes(0, stride=[1, 10**400]), "conv2d 'stem' stride is"),
     (with_attributes(2, in_channels=128), "'body.conv' has bits|channels"),
-    (with_attributes(20, low=10**400), "clamp 'clamp' low is 1000"),
-    (with_attributes(20, high=1e39), "clamp 'clamp' high is 1e\\+39"),
+    (with_attributes('clamp', low=10**400), "clamp 'clamp' low is 1000"),
+    (with_attributes('clamp', high=1e39), "clamp 'clamp' high is 1e\\+39"),
+    (with_attributes('pad', rows=[0, 4097]), "pad 'pad' rows is"),
+    (with_attributes('group_norm', eps=0), "group_norm 'group_norm' eps is 0"),
+    (with_attributes('resize', vertical=2**24), "resize 'resize' has factors"),
+    (with_attributes('transposed',
+                     output_padding=[2,
+                                     0]), "'transposed' has output_padding"),
+    (with_attributes('gelu', approximate='tanh'), "'gelu' approximate is"),
 ]
 
 
