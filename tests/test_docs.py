@@ -9,7 +9,10 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import MODELS
 
 from mmreact.analysis import count_ops
+from mmreact.export import LoweringError, lower, verify
+from mmreact.export.rows import LAYERS
 from mmreact.layers import BinaryConv2d, RSign
+from mmreact.packed import load_packed
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -69,3 +72,29 @@ def test_paths_exist():
                 page.read_text()):
             if not any(word in path for word in added):
                 assert (ROOT / path).exists(), (page.name, path)
+
+
+def test_packing_a_network(monkeypatch, tmp_path):
+    """The page's network is verified; its foreign layers become bits."""
+    monkeypatch.setattr('mmreact.export.rows.LAYERS', dict(LAYERS))
+    monkeypatch.chdir(tmp_path)
+    first, layers, rows = code_blocks('packing_a_network.md')
+    found = {}
+    torch.manual_seed(0)
+    first = first.replace(".safetensors')\n", ".safetensors', 'reference')\n")
+    for source in (first, layers):
+        exec(compile(source, 'packing_a_network.md', 'exec'), found)
+    assert load_packed('net.safetensors').program.input_shape == (3, 32, 32)
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 16, 3), torch.nn.BatchNorm2d(16),
+        found['BinaryActivation'](), found['HardBinaryConv'](16, 8),
+        torch.nn.BatchNorm2d(8), found['BinaryActivation'](),
+        found['HardBinaryConv'](8, 8, 1, 2)).eval()
+    with pytest.raises(LoweringError, match=r"torch.sign .*'2' \(BinaryAct"):
+        lower(net, (3, 12, 12))
+    exec(compile(rows, 'packing_a_network.md', 'exec'), found)
+    program = lower(net, (3, 12, 12))
+    kinds = [type(op).__name__ for op in program.operations]
+    assert kinds == ['Conv2d', *['Sign', 'BinaryConv2d'] * 2]
+    report = verify(net, program, torch.randn(8, 3, 12, 12))
+    assert report.ok, report

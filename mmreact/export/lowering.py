@@ -110,6 +110,8 @@ def _lower_node(draft: Draft, module: fx.GraphModule, node: fx.Node, args,
         return draft.ref(INPUT)
     if node.op == 'get_attr':
         return _get(module, node.target)
+    if isinstance(node.target, type) and issubclass(node.target, tuple):
+        return node.target(*args, **kwargs)  # a namedtuple of results
     if type(node.meta.get('value')) is int:  # others are no nodes
         return Images(node.meta['value'])
     if node.op == 'call_function' and _is_constant((args, kwargs)):
@@ -214,28 +216,53 @@ def _is_constant(value) -> bool:
 def _refs(value):
     if isinstance(value, Ref):
         yield value
-    elif isinstance(value, (tuple, list)):
-        for x in value:
+    elif isinstance(value, (tuple, list, dict)):
+        for x in value.values() if isinstance(value, dict) else value:
             yield from _refs(x)
 
 
 def _outputs(result) -> List[Ref]:
     """The output, then the features, of what a forward returns.
 
-    That is a tensor, a tuple of feature maps with the output as the last, or
-    what :func:`.tracing.trace` makes classifiers return.
+    That is what :func:`output_of` takes, or what :func:`.tracing.trace` makes
+    classifiers return.
     """
     if isinstance(result, Ref):
         return [result]
-    outputs = features = result
-    if isinstance(result, dict) and set(result) == {'output', 'features'}:
-        outputs, features = result['output'], result['features']
     for value in _find(result, Arranged):
         raise LoweringError(f'The forward returns a value arranged as {value}'
                             '; images (N, C, H, W) and vectors (N, C) can be '
                             'returned.')
-    outputs = list(_refs(outputs))
-    if not outputs:
-        raise LoweringError('The forward returns no tensors, or in another '
-                            'structure than a tuple.')
-    return [outputs[-1], *_refs(features)]
+    features = result
+    if isinstance(result, dict) and set(result) == {'output', 'features'}:
+        result, features = result['output'], result['features']
+    output = output_of(result)
+    if not isinstance(output, Ref):
+        raise LoweringError(
+            f'The forward returns a {type(output).__name__} that does not '
+            'depend on the image, and no tensors that do.')
+    return [output, *_refs(features)]
+
+
+def output_of(result: Any) -> Any:
+    """The output among what a forward returns.
+
+    Of a tuple or list, such as a backbone's feature maps, it is the last
+    entry; of a dictionary the only one, or that named 'out', as segmentation
+    networks of torchvision have it. The other ones are features.
+
+    Raises:
+        LoweringError: For a dictionary without such an entry.
+    """
+    while isinstance(result, (tuple, list, dict)) and result:
+        if isinstance(result, dict):
+            keys = list(result)
+            if len(keys) > 1 and 'out' not in keys:
+                raise LoweringError(
+                    f'The forward returns a dictionary with {keys}; which one '
+                    "is the output is not known. Name it 'out', or wrap the "
+                    'network in a module that returns this one only.')
+            result = result.get('out', result[keys[0]])
+        else:
+            result = result[-1]
+    return result

@@ -5,6 +5,7 @@ through to the functions that they call, with their hooks and with the weights
 that they use. Only layers that have a row of their own stay whole.
 """
 import operator
+import warnings
 from copy import deepcopy
 from functools import partial
 from typing import Callable, Dict, Sequence, Tuple
@@ -58,7 +59,8 @@ def trace(model: nn.Module, input_shape: Sequence[int],
         module._backward_pre_hooks.clear()
     tracer = _Tracer(input_shape, leaves)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # the model's own run has them
             graph = tracer.trace(_as_root(model))
     except Exception as error:
         raise _explain(model, tracer.path, error) from error

@@ -32,7 +32,7 @@ from ..packed import ops
 from ..packed.program import INPUT, Program
 from ..packed.reference import ReferenceBackend, run_operation
 from .draft import LoweringError
-from .lowering import Lowered, lower_traced
+from .lowering import Lowered, lower_traced, output_of
 from .replay import Replay
 from .report import Difference, LayerCheck, VerifyReport
 from .tolerance import (BACKEND_TOLERANCE, HALF_TOLERANCE, TOLERANCE,
@@ -85,10 +85,7 @@ def default_batch_size(shape: Sequence[int]) -> int:
 @torch.no_grad()
 def _run_whole(model: nn.Module, x: np.ndarray) -> np.ndarray:
     """What the model itself gives, without any tracing."""
-    result = model(torch.from_numpy(x))
-    while not isinstance(result, Tensor):
-        result = result[-1]
-    return result.numpy()
+    return output_of(model(torch.from_numpy(x))).numpy()
 
 
 def _batches(images, size: Optional[int]) -> Iterator[np.ndarray]:

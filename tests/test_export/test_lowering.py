@@ -1,4 +1,5 @@
 """Small networks of every layer and function, lowered and run packed."""
+import collections
 import operator
 from copy import deepcopy
 
@@ -436,6 +437,21 @@ def test_features_and_output():
     assert program.output == 'layers.1.1'
 
 
+@pytest.mark.parametrize('wrap', [
+    lambda y, z: dict(out=y, aux=z), lambda y, z:
+    (z, y), lambda y, z: dict(out=[z, y]),
+    lambda y, z: collections.namedtuple('Outputs', 'aux out')
+    (z, y), lambda y, z: dict(logits=y)
+])
+def test_outputs_in_structures(wrap, images):
+    """What segmentation networks return; verify compares the same entry."""
+    network = Function(lambda x, a, b: wrap(a(x), b(x)), nn.Conv2d(3, 2, 1),
+                       nn.Conv2d(3, 4, 3))
+    program = lower(network, (3, 5, 5))
+    assert program.output == 'layers.0'
+    assert verify(network, program, images(2, 3, 5, 5)).ok
+
+
 def test_other_image_sizes():
     """Only the batch is fixed nowhere; sides are free without flatten."""
     network = nn.Sequential(
@@ -542,8 +558,9 @@ ERRORS = [
         (x * 2).view(x.size(0), -1)).mean()), ['mean']),
     (Function(lambda x: (lambda y: y.detach() + y.relu_())(x * 2)),
      ['in place', 'another view']),
-    (Function(lambda x: 1), ['no tensors']),
-    (Function(lambda x: dict(y=x)), ['no tensors']),
+    (Function(lambda x: 1), ['a int that does not depend', 'no tensors']),
+    (Function(lambda x: []), ['no tensors']),
+    (Function(lambda x: dict(a=x * 2, b=x)), ["['a', 'b']", "'out'"]),
     (Function(lambda x: x), ['does not exist']),
 ]
 
