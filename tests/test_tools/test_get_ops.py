@@ -32,9 +32,9 @@ def layers_by_hand(height, width):
 def get_json(monkeypatch, capsys):
     """Run the tool in this process; return what it prints."""
 
-    def run(*args):
+    def run(*args, config=CONFIG):
         tool = str(ROOT / 'tools' / TOOL)
-        argv = [tool, str(ROOT / CONFIG), '--json', *map(str, args)]
+        argv = [tool, str(ROOT / config), '--json', *map(str, args)]
         monkeypatch.setattr(sys, 'argv', argv)
         with pytest.raises(SystemExit) as stop:
             runpy.run_path(tool, run_name='__main__')
@@ -107,3 +107,54 @@ def test_bad_shapes(run_tool, shape):
     result = run_tool(TOOL, CONFIG, '--shape', *shape, check=False)
     assert result.returncode == 2
     assert '--shape' in result.stderr and not result.stdout
+
+
+# Config -> the images that it tests on; BOPs where they are few to count.
+SIZES = {
+    'reactnet/reactnet-tiny_1xb128_fashion-mnist.py': (1, 32, 32),
+    'bnn/bnn-vgg-small_1xb256_cifar10.py': (3, 32, 32),
+    'bnext/bnext-tiny_8xb64_in1k.py': (3, 224, 224),
+    'mobilenet_v1/mobilenet-v1-025_1xb128_fashion-mnist.py': (1, 32, 32),
+    'binarized/binarized-resnet18-w16_1xb128_fashion-mnist.py': (1, 32, 32),
+}
+
+
+@pytest.mark.parametrize('config', SIZES)
+def test_size_of_the_test_images(get_json, config):
+    """Without reading the data set, which is not there."""
+    report = get_json(config=f'configs/{config}')
+    assert tuple(report['input_shape']) == SIZES[config]
+    if 'tiny_1xb128' in config:
+        assert report['bops'] == 15_446_016
+
+
+def test_other_pipelines(get_json, tmp_path, monkeypatch):
+    """Another crop; a size that nothing says; nothing that is tested."""
+    base = ROOT / CONFIG
+
+    def write(text):
+        path = tmp_path / 'config.py'
+        path.write_text(f'_base_ = {str(base)!r}\n{text}\n')
+        return path
+
+    crop = [
+        dict(type='LoadImage'),
+        dict(type='ResizeEdge', scale=96, backend='pillow'),
+        dict(type='CenterCrop', crop_size=64),
+        dict(type='PackInputs')
+    ]
+    path = write(f'test_dataloader = dict(dataset=dict(pipeline={crop}))')
+    assert get_json(config=path)['input_shape'] == [3, 64, 64]
+    # A transform that packed files do not know has no say here.
+    crop.insert(0, dict(type='Albumentations', transforms=[]))
+    path = write(f'test_dataloader = dict(dataset=dict(pipeline={crop}))')
+    assert get_json(config=path)['input_shape'] == [3, 64, 64]
+    unknown = [dict(type='LoadImage'), dict(type='PackInputs')]
+    for text in (f'test_dataloader = dict(dataset=dict(pipeline={unknown}))',
+                 'test_dataloader = dict(_delete_=True)',
+                 'test_dataloader = None'):
+        with pytest.raises(SystemExit) as stop:
+            monkeypatch.setattr(sys, 'argv', [TOOL, str(write(text))])
+            runpy.run_path(str(ROOT / 'tools' / TOOL), run_name='__main__')
+        assert '--shape' in str(stop.value)
+        assert get_json('--shape', 64, config=write(text))['ops']

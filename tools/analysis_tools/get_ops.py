@@ -16,15 +16,34 @@ def parse_args():
         '--shape',
         type=int,
         nargs='+',
-        default=[224, 224],
-        help='input height and width (one number: a square)')
+        help='input height and width (one number: a square); by default '
+        'those of the images that the config tests on')
     parser.add_argument(
         '--json', action='store_true', help='print one line of JSON')
     add_cfg_options(parser)
     args = parser.parse_args()
-    if len(args.shape) > 2 or min(args.shape) < 1:
+    if args.shape and (len(args.shape) > 2 or min(args.shape) < 1):
         parser.error('--shape takes one or two positive numbers')
     return args
+
+
+def input_shape(cfg, size):
+    """``(C, H, W)`` of the images that a config tests on.
+
+    Args:
+        cfg (Config): Of an image classifier.
+        size (list[int], optional): One or two numbers instead of its own.
+    """
+    from mmreact.engine.packing import input_channels, test_size
+    from mmreact.export import LoweringError
+    if not size and 'dataset' not in (cfg.get('test_dataloader') or {}):
+        sys.exit('The config has no test data set, which says the size of '
+                 'the images. Give it: --shape HEIGHT WIDTH.')
+    try:
+        size = size or test_size(cfg)
+    except LoweringError as error:
+        sys.exit(str(error))
+    return (input_channels(cfg), size[0], size[-1])
 
 
 def main():
@@ -39,8 +58,7 @@ def main():
     change_config(cfg, args.cfg_options)
     init_default_scope('mmpretrain')
     model = MODELS.build(cfg.model)
-    channels = cfg.model.backbone.get('in_channels', 3)
-    shape = (channels, args.shape[0], args.shape[-1])
+    shape = input_shape(cfg, args.shape)
     report = count_ops(model, shape)
     if args.json:
         print(json.dumps(dict(input_shape=shape, **report.to_dict())))
