@@ -33,6 +33,10 @@ def settle(site: Site, value: Arranged) -> Union[Ref, Arranged]:
 
 def _reorder(site: Site, x: Ref, order: List[int], part: str) -> Ref:
     """Channel ``order[i]`` as channel ``i``; exact."""
+    groups = x.channels // max(order[1], 1)
+    if order == [(k % groups) * order[1] + k // groups
+                 for k in range(x.channels)]:
+        return site.add(ops.ChannelShuffle, x, part=part, groups=groups)
     cuts = [i for i in range(1, len(order)) if order[i] != order[i - 1] + 1]
     if len(cuts) < MAX_PIECES:
         pieces = [

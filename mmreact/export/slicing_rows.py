@@ -70,29 +70,24 @@ def take_channels(site: Site, x: Ref, at: slice, part: str = '') -> Ref:
 
 
 def _crop(site: Site, x: Ref, sides: list) -> Ref:
-    """Rows and columns, by windows of which one place counts."""
-    kernel, stride, tap, sized = [], [], [], False
+    """Rows and columns; ends that are counted from the other side are sizes.
+    """
+    cuts, stride, sized = [], [], False
     for at, n in sides:
         start, stop, step = at.indices(n)
         site.require(step > 0 and len(range(start, stop)) > 0,
                      f'{at} of {n} rows or columns')
-        end = at.stop is None or at.stop < 0
-        sized |= (at.start or 0) < 0 or not end
-        kernel.append(start + 1 + n - stop)
+        free = at.stop is None or at.stop < 0
+        sized |= (at.start or 0) < 0 or not free
+        cuts.append((start, n - stop))
         stride.append(step)
-        tap.append(start)
-    constants = dict(stride=tuple(stride), sized=sized)
-    if kernel == [1, 1]:
-        return site.add(ops.AvgPool2d, x, kernel=(1, 1), **constants)
-    weight = np.zeros((x.channels, 1, *kernel))
-    weight[:, 0, tap[0], tap[1]] = 1
     return site.add(
-        ops.Conv2d,
+        ops.Crop,
         x,
-        weight=weight,
-        bias=np.zeros(x.channels),
-        groups=x.channels,
-        **constants)
+        rows=cuts[0],
+        columns=cuts[1],
+        stride=tuple(stride),
+        sized=sized)
 
 
 @lowers('narrow', torch.narrow)

@@ -246,11 +246,12 @@ class _Comparison:
 
     def _compare_accumulators(self, op: ops.Operation, given) -> None:
         """The integers of a 1-bit layer, from its own weights."""
+        if not self._counts(op):
+            return
         origin = self.lowered.origins[op.name]
         layer = origin.op == 'call_module' and (
             self.lowered.module.get_submodule(origin.target))
-        if not self._counts(op) or not isinstance(
-                layer, (BinaryConv2d, BinaryLinear)):
+        if not isinstance(layer, (BinaryConv2d, BinaryLinear)):
             return
         check, x = self.layers[op.name], given[op.inputs[0]]
         ones = np.ones_like(op.scale)
