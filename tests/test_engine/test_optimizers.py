@@ -118,6 +118,69 @@ def test_unknown_option(unknown):
     assert unknown in str(error.value) and 'decay_shifts' in str(error.value)
 
 
+KEYS = {
+    'none': ({}, {}),
+    'a learning rate': (dict(block=dict(lr_mult=.1)), dict(block=(.05, .1))),
+    'no decay': (dict(block=dict(decay_mult=0.)), dict(block=(.5, 0.))),
+    'both':
+    (dict(block=dict(lr_mult=2., decay_mult=3.)), dict(block=(1., .3))),
+    'frozen by 0': (dict(stem=dict(lr_mult=0.)), dict(stem=(0., .1))),
+    'the longer key first': ({
+        'block.1': dict(lr_mult=.1),
+        'block': dict(lr_mult=2.)
+    }, {
+        'block.1': (.05, .1),
+        'block': (1., .1)
+    }),
+    'a part of a name':
+    (dict(weight=dict(lr_mult=.1)), dict(weight=(.05, .1))),
+    'other settings': (dict(conv=dict(momentum=.5)), dict(conv=(.5, .1))),
+}
+
+
+@pytest.mark.parametrize('decay_shifts', [False, True])
+@pytest.mark.parametrize('case', KEYS)
+def test_custom_keys(case, decay_shifts):
+    """Factors of the decay that the type gives, which may be 0."""
+    custom_keys, expected = KEYS[case]
+    model = make_model()
+    groups = build(
+        model,
+        paramwise_cfg=dict(custom_keys=custom_keys,
+                           decay_shifts=decay_shifts)).optimizer.param_groups
+    names = {id(p): name for name, p in model.named_parameters()}
+    seen = []
+    for group in groups:
+        assert group['params']
+        for parameter in group['params']:
+            name = names[id(parameter)]
+            key = next((k for k in expected if k in name), None)
+            lr, decay = expected.get(key, (.5, .1))
+            if name not in EXPECTED[decay_shifts]:
+                decay = 0.
+            assert group['lr'] == pytest.approx(lr), name
+            assert group['weight_decay'] == pytest.approx(decay), name
+            assert group['momentum'] == (.5 if key == 'conv' else 0), name
+            seen.append(name)
+    assert sorted(seen) == sorted(names.values())
+
+
+@pytest.mark.parametrize('custom_keys, kwargs, message', [
+    (dict(bolck=dict(lr_mult=.1)), {}, 'names bolck.*of no parameter'),
+    (dict(block=.1), {}, 'a dict of dicts'),
+    (dict(block=dict(lr_mult=.1)), dict(lr=None), 'lr_mult of block'),
+    (dict(block=dict(decay_mult=.1)), dict(weight_decay=None), 'base_wd'),
+])
+def test_custom_keys_that_cannot_work(custom_keys, kwargs, message):
+    optimizer = dict(type='SGD', lr=.5, weight_decay=.1) | kwargs
+    optimizer = {k: v for k, v in optimizer.items() if v is not None}
+    with pytest.raises(ValueError, match=message):
+        build(
+            make_model(),
+            optimizer=optimizer,
+            paramwise_cfg=dict(custom_keys=custom_keys))
+
+
 def test_config_is_not_changed():
     paramwise_cfg = {}
     build(make_model(), paramwise_cfg=paramwise_cfg)
