@@ -3,7 +3,7 @@ import argparse
 import json
 import sys
 
-from mmreact.utils.cli import add_run_arguments, parse_run_args
+from mmreact.utils.cli import add_run_arguments, parse_run_args, run
 
 
 def parse_args():
@@ -70,4 +70,4 @@ def main():
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

@@ -1,8 +1,7 @@
 """Train a network, and first whatever its config starts from."""
 import argparse
-import sys
 
-from mmreact.utils.cli import add_run_arguments, parse_run_args
+from mmreact.utils.cli import add_run_arguments, parse_run_args, run
 
 
 def parse_args():
@@ -57,7 +56,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    from mmreact.engine.preemption import handle_sigterm
+    from mmreact.engine.preemption import handle_signals
     from mmreact.engine.stages import Options, make_plan, train_plan
     options = Options.from_flags(
         cfg_options=args.cfg_options,
@@ -67,13 +66,13 @@ def main():
         amp=args.amp,
         validate=not args.no_validate,
         auto_scale_lr=args.auto_scale_lr)
-    plan = make_plan(
-        args.config,
-        args.work_dir,
-        options,
-        start_from=args.start_from,
-        teacher=args.teacher)
-    with handle_sigterm():
+    with handle_signals():
+        plan = make_plan(
+            args.config,
+            args.work_dir,
+            options,
+            start_from=args.start_from,
+            teacher=args.teacher)
         train_plan(
             plan,
             resume=args.resume,
@@ -82,4 +81,4 @@ def main():
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

@@ -16,7 +16,7 @@ DONE = 'batches_done'
 
 @LOOPS.register_module()
 class ResumableTrainLoop(EpochBasedTrainLoop):
-    """MMEngine's loop over epochs, which stops in good order at SIGTERM.
+    """MMEngine's loop over epochs, which stops in good order when told to.
 
     After the iteration in which the signal arrives (with several processes:
     the next one, with accumulated gradients: the next update) it writes
@@ -31,7 +31,7 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
     """
 
     def run(self):
-        """Train, with workers that SIGTERM does not reach."""
+        """Train, with workers that signals do not reach."""
         val_loop = self.runner.val_loop
         for loop in (self, val_loop) if val_loop is not None else (self, ):
             loader = loop.dataloader
@@ -107,15 +107,16 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
                 name,
                 meta=meta,
                 backend_args=dict(backend='atomic'))
-        runner.logger.info(f'Told to stop (SIGTERM): saved {name}. '
+        runner.logger.info(f'Told to stop: saved {name}. '
                            'Go on with --resume.')
 
 
 def _start_worker(worker_init_fn, worker_id: int) -> None:
-    """Leave the process group of the training, all of which torchrun signals.
+    """Leave the process group of the training, all of which gets signals.
 
-    Else the workers die at SIGTERM and the iteration cannot be finished. They
-    end when the training does: they look for it every few seconds.
+    They come from torchrun and, at Ctrl+C, from the terminal. Else the workers
+    die and the iteration cannot be finished. They end when the training does:
+    they look for it every few seconds.
     """
     os.setpgid(0, 0)
     if worker_init_fn is not None:

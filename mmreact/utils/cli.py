@@ -2,7 +2,8 @@
 import argparse
 import ast
 import os
-from typing import Any
+import sys
+from typing import Any, Callable, Optional
 
 from mmengine.config import DictAction
 
@@ -79,3 +80,11 @@ def parse_run_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
+
+
+def run(main: Callable[[], Optional[str]]) -> None:
+    """Run a tool; Ctrl+C ends it with 130 and without a traceback."""
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

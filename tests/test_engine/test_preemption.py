@@ -10,13 +10,14 @@ from mmengine.runner import ValLoop
 
 from mmreact import compat  # noqa: F401, lets torch read the checkpoints
 from mmreact.engine import ResumableTrainLoop
-from mmreact.engine.preemption import (EXIT_CODE, Agreement, Preempted,
-                                       arrived, deferred, handle_sigterm)
+from mmreact.engine.preemption import (EXIT_CODE, INTERRUPTED, Agreement,
+                                       Preempted, arrived, deferred,
+                                       handle_signals, leave)
 from mmreact.engine.train_loop import _Rest
 
 
-def terminate():
-    os.kill(os.getpid(), signal.SIGTERM)
+def terminate(signum=signal.SIGTERM):
+    os.kill(os.getpid(), signum)
     time.sleep(0)  # Python's handler runs between two instructions
 
 
@@ -81,7 +82,7 @@ def test_resumed_equals_undisturbed(small_trained, small_train, monkeypatch,
             terminate()
 
     monkeypatch.setattr(ResumableTrainLoop, 'run_iter', count)
-    with pytest.raises(SystemExit) as error, handle_sigterm():
+    with pytest.raises(SystemExit) as error, handle_signals():
         small_train(tmp_path, 'one')
     assert error.value.code == EXIT_CODE == 75
     assert names(tmp_path) == left
@@ -106,7 +107,7 @@ def test_twice_within_an_epoch(small_trained, small_train, monkeypatch,
 
     monkeypatch.setattr(ResumableTrainLoop, 'run_iter', count)
     for number in (5, 6, 7):
-        with pytest.raises(Preempted), handle_sigterm():
+        with pytest.raises(Preempted), handle_signals():
             small_train(tmp_path, 'one', resume='auto')
         assert names(tmp_path) == ['epoch_1.pth', f'epoch_1_iter_{number}.pth']
     small_train(tmp_path, 'one', resume='auto')
@@ -118,7 +119,7 @@ def test_in_validation_it_ends_at_once(small_trained, small_train, monkeypatch,
     """The checkpoint is there already."""
     with monkeypatch.context() as patch:
         patch.setattr(ValLoop, 'run_iter', lambda *args: terminate())
-        with pytest.raises(Preempted), handle_sigterm():
+        with pytest.raises(Preempted), handle_signals():
             small_train(tmp_path, 'one')
     assert names(tmp_path) == ['epoch_1.pth']
     small_train(tmp_path, 'one', resume='auto')
@@ -133,7 +134,7 @@ def test_another_batch_size_within_an_epoch(small_train, monkeypatch,
     with monkeypatch.context() as patch:
         patch.setattr(ResumableTrainLoop, 'run_iter',
                       stop_after(ResumableTrainLoop.run_iter, 6))
-        with pytest.raises(Preempted), handle_sigterm():
+        with pytest.raises(Preempted), handle_signals():
             small_train(tmp_path, 'one')
     assert 'epoch_1_iter_6.pth' in names(tmp_path)
     with pytest.raises(RuntimeError, match='after 2 of 4 batches.*has 2 now'):
@@ -144,12 +145,80 @@ def test_another_batch_size_within_an_epoch(small_train, monkeypatch,
             **{'train_dataloader.batch_size': 16})
 
 
-def stop_after(run_iter, number):
+@pytest.fixture
+def default_sigint():
+    """Shells let background jobs ignore it, which is respected."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_saves(small_trained, small_train, monkeypatch, tmp_path, capfd,
+                      default_sigint):
+    """The first one as SIGTERM, with a code of its own."""
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            ResumableTrainLoop, 'run_iter',
+            stop_after(ResumableTrainLoop.run_iter, 6, signal.SIGINT))
+        with pytest.raises(SystemExit) as error, handle_signals():
+            small_train(tmp_path, 'one')
+    assert error.value.code == INTERRUPTED == 130
+    assert names(tmp_path) == ['epoch_1.pth', 'epoch_1_iter_6.pth']
+    assert 'Press it again to stop at once' in capfd.readouterr().err
+    small_train(tmp_path, 'one', resume='auto')
+    assert_same(tmp_path / 'epoch_3.pth', small_trained / 'epoch_3.pth')
+
+
+def test_a_second_ctrl_c_ends_at_once(small_train, monkeypatch, tmp_path,
+                                      default_sigint):
+    """Within the iteration; nothing is written, nothing is lost."""
+    calls = []
+
+    def run_iter(self, idx, batch):
+        calls.append(idx)
+        terminate(signal.SIGINT)
+        terminate(signal.SIGINT)
+        raise AssertionError('still here')
+
+    monkeypatch.setattr(ResumableTrainLoop, 'run_iter', run_iter)
+    with pytest.raises(SystemExit) as error, handle_signals():
+        small_train(tmp_path, 'one')
+    assert error.value.code == INTERRUPTED and calls == [0]
+    assert names(tmp_path) == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize('signals, code', [
+    ([signal.SIGINT], 130),
+    ([signal.SIGTERM], 75),
+    ([signal.SIGTERM, signal.SIGTERM], 75),
+    ([signal.SIGTERM, signal.SIGINT], 130),
+    ([signal.SIGINT, signal.SIGTERM], 75),
+])
+def test_codes(default_sigint, signals, code):
+    """The last signal decides; only Ctrl+C twice is in a hurry."""
+    with pytest.raises(SystemExit) as error, handle_signals():
+        with deferred():
+            for signum in signals:
+                terminate(signum)
+        assert Agreement().reached()
+        leave()
+    assert error.value.code == code
+
+
+def test_an_ignored_ctrl_c_stays_ignored(default_sigint):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with handle_signals():
+        terminate(signal.SIGINT)
+        assert not arrived()
+
+
+def stop_after(run_iter, number, signum=signal.SIGTERM):
 
     def run(self, idx, batch):
         run_iter(self, idx, batch)
         if self.iter == number:
-            terminate()
+            terminate(signum)
 
     return run
 
@@ -158,7 +227,7 @@ def test_only_updates_are_saved(small_train, monkeypatch, tmp_path):
     """With accumulated gradients, the next update is waited for."""
     monkeypatch.setattr(ResumableTrainLoop, 'run_iter',
                         stop_after(ResumableTrainLoop.run_iter, 5))
-    with pytest.raises(Preempted), handle_sigterm():
+    with pytest.raises(Preempted), handle_signals():
         small_train(tmp_path, 'one',
                     **{'optim_wrapper.accumulative_counts': 2})
     assert 'epoch_1_iter_6.pth' in names(tmp_path)
@@ -166,14 +235,14 @@ def test_only_updates_are_saved(small_train, monkeypatch, tmp_path):
 
 def test_handler():
     before = signal.getsignal(signal.SIGTERM)
-    with handle_sigterm():
+    with handle_signals():
         assert not arrived()
         with deferred():
             terminate()
             assert arrived()
         assert Agreement().reached()
     assert signal.getsignal(signal.SIGTERM) is before
-    with pytest.raises(Preempted) as error, handle_sigterm():
+    with pytest.raises(Preempted) as error, handle_signals():
         assert not arrived()
         terminate()
         raise AssertionError('still here')
@@ -183,12 +252,12 @@ def test_handler():
 
 def test_an_error_after_the_signal(capsys):
     """E.g. a connection to a process that has gone."""
-    with pytest.raises(Preempted), handle_sigterm():
+    with pytest.raises(Preempted), handle_signals():
         with deferred():
             terminate()
             raise ValueError('Connection closed by peer')
     assert 'ValueError: Connection closed' in capsys.readouterr().err
-    with pytest.raises(ValueError), handle_sigterm():
+    with pytest.raises(ValueError), handle_signals():
         raise ValueError
 
 

@@ -19,16 +19,20 @@ def start(*command, **env):
         s.bind(('127.0.0.1', 0))
         port = s.getsockname()[1]
     env = dict(
-        os.environ,
-        PYTHON=sys.executable,
-        PORT=str(port),
-        OMP_NUM_THREADS='1',
-        **env)
+        os.environ, PYTHON=sys.executable, PORT=str(port),
+        OMP_NUM_THREADS='1') | env
     return subprocess.Popen([*map(str, command)],
                             env=env,
                             stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT,
+                            start_new_session=True,
+                            preexec_fn=obey_ctrl_c,
                             text=True)
+
+
+def obey_ctrl_c():
+    """Background jobs of shells ignore it, and so would their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(process, text):
@@ -74,6 +78,34 @@ def test_two_processes_with_workers(tiny_configs, tmp_path):
     finish(start(*command, tmp_path / 'b'))
     assert_same_weights(tmp_path / 'a' / 'epoch_2.pth',
                         tmp_path / 'b' / 'epoch_2.pth')
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_terminal(tiny_configs, tmp_path):
+    """It reaches the whole group, also the workers that load data."""
+    process = start(sys.executable, TOOLS / 'train.py',
+                    tiny_configs / 'teacher.py', '--work-dir', tmp_path,
+                    '--cfg-options', 'train_dataloader.batch_size=8')
+    out = wait_for(process, 'Epoch(train) [1][ 1/32]')
+    os.killpg(process.pid, signal.SIGINT)
+    out += finish(process, 130)
+    left, = tmp_path.glob('epoch_0_iter_*.pth')
+    assert f'saved {left.name}' in out and 'Traceback' not in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('tool', ['train.py', 'test.py'])
+def test_ctrl_c_while_starting(tiny_configs, tmp_path, tool):
+    """Nothing but the code says that it was interrupted."""
+    process = start(sys.executable, '-X', 'importtime', TOOLS / tool,
+                    tiny_configs / 'teacher.py',
+                    *(['x.pth'] if tool == 'test.py' else []), '--work-dir',
+                    tmp_path)
+    wait_for(process, 'mmreact.utils.cli')
+    wait_for(process, 'mmpretrain.registry')
+    os.killpg(process.pid, signal.SIGINT)
+    out = finish(process, 130)
+    assert 'Traceback' not in out, out
 
 
 SRUN = '''#!/bin/bash
@@ -132,24 +164,36 @@ def test_slurm_requeues(tmp_path, code, job, restarts):
         assert not asked.exists()
 
 
-def test_dist_train_passes_errors_on(tmp_path):
-    """75 is for those that were told to stop."""
+WAIT = 'echo started; while :; do sleep 0.1; done'
+
+
+@pytest.mark.parametrize('text, signum, code', [
+    ('exit 3', None, 3),
+    ('exit 0', None, 0),
+    (f'trap "exit 1" TERM; {WAIT}', signal.SIGTERM, 75),
+    (f'trap "exit 0" TERM; {WAIT}', signal.SIGTERM, 0),
+    (f'trap "exit 1" TERM; kill -TERM $PPID; {WAIT}', None, 75),
+    (f'trap "exit 1" INT; {WAIT}', signal.SIGINT, 130),
+    (f'trap "exit 0" INT; {WAIT}', signal.SIGINT, 0),
+])
+def test_dist_train_passes_errors_on(tmp_path, text, signum, code):
+    """75 and 130 are for those that were told to stop."""
     python = tmp_path / 'python'
-    for text, signals, code in (('exit 3', 0, 3), ('exit 0', 0, 0),
-                                ('trap "exit 1" TERM; echo started;'
-                                 'while :; do sleep 0.1; done', 1,
-                                 75), ('trap "exit 0" TERM; echo started;'
-                                       'while :; do sleep 0.1; done', 1, 0),
-                                ('trap "exit 1" TERM; kill -TERM $PPID;'
-                                 'while :; do sleep 0.1; done', 0, 75)):
+    if signum == signal.SIGINT:  # as torchrun, which has a handler of its own
+        python.write_text('#!/bin/bash\nexec python3 -c "import signal, sys;'
+                          'signal.signal(2, lambda *_: sys.exit('
+                          f'{int("exit 1" in text)}));'
+                          'print(\'started\', flush=True);'
+                          'signal.pause()"\n')
+    else:
         python.write_text(f'#!/bin/bash\n{text}\n')
-        python.chmod(0o755)
-        process = subprocess.Popen([TOOLS / 'dist_train.sh', 'c.py', '2'],
-                                   env=dict(os.environ, PYTHON=str(python)),
-                                   stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT,
-                                   text=True)
-        if signals:
-            wait_for(process, 'started')
-            process.send_signal(signal.SIGTERM)
-        finish(process, code)
+    python.chmod(0o755)
+    process = start(TOOLS / 'dist_train.sh', 'c.py', '2', PYTHON=str(python))
+    if signum is not None:
+        wait_for(process, 'started')
+        if signum == signal.SIGINT:  # from a terminal
+            os.killpg(process.pid, signum)
+        else:
+            process.send_signal(signum)
+    out = finish(process, code)
+    assert ('The training has stopped' in out) == (code == 3)
