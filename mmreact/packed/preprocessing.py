@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from .ops import MAX_PADDING
-from .reading import DECODERS, AnyImage, is_one, open_image
+from .reading import DECODERS, AnyImage, in_mode, is_one, open_image
 from .resizing import MAX_EDGE, MAX_ENLARGED, Resize, crop_centre
 
 #: Order of a network's input channels -> indices into RGB.
@@ -98,8 +98,7 @@ class Preprocessing:
             a batch of their own.
         """
         pixels: List[np.ndarray] = []
-        for image in [images] if is_one(images) else _several(images):
-            made = self.pixels(image)
+        for made in self._each(images):
             if pixels and (len(pixels) == number
                            or made.shape != pixels[0].shape):
                 yield self._normalise(pixels)
@@ -108,6 +107,18 @@ class Preprocessing:
         if not pixels:
             raise ValueError('There are no images.')
         yield self._normalise(pixels)
+
+    def _each(self, images: Images) -> Iterator[np.ndarray]:
+        """The pixels of one image after the other; a bad one has its number.
+        """
+        if is_one(images):
+            yield self.pixels(images)
+            return
+        for i, image in enumerate(_several(images)):
+            try:
+                yield self.pixels(image)
+            except ValueError as error:
+                raise type(error)(f'Image {i}: {error}') from error
 
     def pixels(self, image: AnyImage) -> np.ndarray:
         """All but the normalisation.
@@ -145,7 +156,7 @@ class Preprocessing:
         mode = 'L' if self.channels == 'gray' else 'RGB'
         # Grey is resized as such by Pillow, in a third of the time.
         if mode == 'L' or self.resize and self.resize.library == 'opencv':
-            image = image.convert(mode)
+            image = in_mode(image, mode)
         if self.resize is not None:
             image = self.resize(image, self.crop)
         else:
@@ -155,7 +166,7 @@ class Preprocessing:
                     f'The image has {image.width}x{image.height} pixels, '
                     f'which this network takes as they are; it takes at most '
                     f'{MAX_ENLARGED:,}. Make it smaller.')
-        return image.convert(mode)
+        return in_mode(image, mode)
 
     def _normalise(self, pixels: List[np.ndarray]) -> np.ndarray:
         mean, std = (

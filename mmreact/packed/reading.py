@@ -37,7 +37,7 @@ def read_image(source: AnyImage, decoder: str = 'pillow') -> np.ndarray:
     Raises:
         ImageError: As :func:`open_image`.
     """
-    return np.array(open_image(source, decoder).convert('RGB'))
+    return np.array(in_mode(open_image(source, decoder), 'RGB'))
 
 
 def open_image(source: AnyImage, decoder: str = 'pillow') -> Image.Image:
@@ -66,25 +66,31 @@ def open_image(source: AnyImage, decoder: str = 'pillow') -> Image.Image:
     try:
         if isinstance(source, Image.Image):
             return _upright(source)
-        return decode(_contents(source), decoder)
+        return decode(_file(source), decoder)
     except Exception as error:
         reason = str(error).rstrip('.')
         raise ImageError(f'Cannot read the image {_name(source)} '
                          f'({type(error).__name__}: {reason}).') from error
 
 
-def decode(data: bytes, decoder: str = 'pillow') -> Image.Image:
+def decode(file: Union[str, Path, IO[bytes]],
+           decoder: str = 'pillow') -> Image.Image:
     """Decode an image file; see :func:`open_image`.
 
     Raises:
         Exception: Of many kinds, Pillow's own among them.
     """
-    with Image.open(io.BytesIO(data)) as image:
+    with Image.open(file) as image:
         _check_size(image)
         if decoder == 'opencv':
             _shift(image)  # refuses what has no 8-bit values
-            return _decode_opencv(data)
+            return _decode_opencv(file)
         return _upright(image)
+
+
+def in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """An image of this mode, which is itself if it has it."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def is_one(images: Any) -> bool:
@@ -105,17 +111,17 @@ def _name(source: AnyImage) -> str:
     return str(getattr(source, 'name', reprlib.repr(source)))
 
 
-def _contents(source: AnyImage) -> bytes:
-    """The bytes of a file."""
+def _file(source: AnyImage) -> Union[Path, IO[bytes]]:
+    """What Pillow opens."""
     if isinstance(source, (str, os.PathLike)):
-        source = Path(source).read_bytes()
-    elif hasattr(source, 'read'):
+        return Path(source)
+    if hasattr(source, 'read'):
         source = source.read()
     if not isinstance(source, (bytes, bytearray, memoryview)):
         raise TypeError('an image is a path, the bytes of a file, a file open '
                         'for bytes, an image of Pillow or an array, not '
                         f'{type(source).__name__}')
-    return source
+    return io.BytesIO(source)
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
@@ -194,12 +200,17 @@ def _tiff(image: Image.Image, tag: int) -> Any:
     return getattr(image, 'tag_v2', {}).get(tag)
 
 
-def _decode_opencv(data: bytes) -> Image.Image:
+def _decode_opencv(file: Union[str, Path, IO[bytes]]) -> Image.Image:
     cv2 = import_opencv()
+    if isinstance(file, (str, Path)):
+        data = Path(file).read_bytes()
+    else:
+        file.seek(0)
+        data = file.read()
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
         raise ValueError('OpenCV cannot decode it')
-    return Image.fromarray(np.ascontiguousarray(pixels[:, :, ::-1]))
+    return Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, pixels))
 
 
 def import_opencv():
@@ -214,5 +225,5 @@ def import_opencv():
         raise ImageError(
             'The images of this network are decoded or resized with OpenCV, '
             f'which is not there ({error}). Install it: pip install '
-            'opencv-python-headless.') from error
+            '"mmreact[opencv]".') from error
     return cv2

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmreact.packed import (BACKENDS, BackendMissingError, PackedFile,
+from mmreact.packed import (BACKENDS, INPUT, BackendMissingError, PackedFile,
                             PackedFileError, PackedModel, Prediction,
                             Preprocessing, Program, ops, save_packed)
 from mmreact.packed.backends import create_backend
@@ -422,3 +422,47 @@ def test_preprocessing_is_optional_for_float_images(packed):
     image[:, 2:] = 10
     assert model(image).tolist() == [[4, 5]]
     assert model.predict(image)[0].names == ('b', )
+
+
+def test_many_images_are_read_a_few_at_a_time(packed):
+    """A list of thousands of paths never has all of them in memory."""
+    model, read, runs = PackedModel(packed, 'reference'), [0], []
+    run = model.backend.run
+
+    def counted(x, names):
+        runs.append((len(x), read[0]))
+        return run(x, names)
+
+    def images():
+        for i in range(150):
+            read[0] += 1
+            yield np.full((9, 9, 3), i, np.uint8)
+
+    model.backend.run = counted
+    logits = model(images())
+    assert [size for size, _ in runs] == [64, 64, 22]
+    assert all(opened <= 64 * (i + 1) + 1
+               for i, (_, opened) in enumerate(runs))
+    whole = np.stack(list(images()))
+    np.testing.assert_allclose(logits, model(whole), rtol=1e-4, atol=1e-4)
+
+
+def test_images_of_several_sizes_in_one_call():
+    """Where nothing resizes them: each result is that of the image alone."""
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(5, 3, 3, 3)).astype(np.float32)
+    program = Program((3, 9, 9), [
+        ops.Conv2d('conv', (INPUT, ), weight, np.zeros(5, np.float32)),
+        ops.AdaptiveAvgPool2d('pool', ('conv', )),
+        ops.Flatten('flat', ('pool', ))
+    ], 'flat', ('conv', ))
+    made = Preprocessing(mean=(9., ) * 3, std=(50., ) * 3)
+    model = PackedModel(PackedFile(program, made), 'reference')
+    inputs = [
+        rng.integers(0, 256, (*size, 3), np.uint8)
+        for size in ((9, 9), (9, 9), (11, 9), (9, 9))
+    ]
+    alone = np.concatenate([model(image) for image in inputs])
+    np.testing.assert_allclose(model(inputs), alone, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match='different sizes, and so have their'):
+        model.features(inputs)

@@ -1,6 +1,7 @@
 """Preprocessing against MMPretrain's own pipelines, pixel by pixel."""
 import math
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 import mmreact.datasets  # noqa: F401, registers
 from mmreact.datasets.transforms import CorruptImageError
 from mmreact.packed import Preprocessing, Resize, read_image
+from mmreact.packed.resizing import FILTERS
 
 DATASETS = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets'
 IMAGENET = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
@@ -272,3 +274,68 @@ def test_bad_settings(change):
     name = 'mean' if change == dict(channels='gray') else next(iter(change))
     with pytest.raises(ValueError, match=name):
         Preprocessing(**{**IMAGENET, **change})
+
+
+@pytest.mark.parametrize(
+    'name,mode,options',
+    [f for f in FILES if f[0] != 'a.gif' and f[1] != 'LA'])
+def test_opencv_reads_as_in_training(tmp_path, name, mode, options):
+    """LoadImageFromFile, MMPretrain's default; 16 bits are shifted there."""
+    path = str(tmp_path / name)
+    if mode == 'I;16':
+        values = np.arange(0, 65536, 560, dtype=np.uint16)[:9 * 13]
+        image = Image.fromarray(values.reshape(9, 13))
+    else:
+        image = Image.fromarray(random_image(
+            9, 13, 4)).convert('RGBA' if 'A' in mode else 'RGB').convert(mode)
+    if 'orientation' in options:
+        exif = image.getexif()
+        exif[0x0112] = options['orientation']
+        options = dict(exif=exif)
+    image.save(path, **options)
+    load = TRANSFORMS.build(dict(type='LoadImageFromFile'))
+    expected = load(dict(img_path=path))['img'][:, :, ::-1]
+    pixels = read_image(path, 'opencv')
+    assert np.array_equal(pixels, expected) and pixels.std() > 10
+    if mode == 'I;16':
+        assert np.array_equal(pixels[:, :, 0], values.reshape(9, 13) >> 8)
+
+
+def test_opencv_that_is_not_there(tmp_path, monkeypatch):
+    path = save_image(tmp_path / 'a.png', (9, 13))
+    monkeypatch.setitem(sys.modules, 'cv2', None)
+    resize = Resize(mode='short', size=8, library='opencv')
+    for prepare in (Preprocessing(decoder='opencv', **IMAGENET),
+                    Preprocessing(resize=resize, **IMAGENET)):
+        with pytest.raises(ValueError, match=r'install "mmreact\[opencv\]"'):
+            prepare(path)
+
+
+@pytest.mark.parametrize('mode,size', [
+    *((mode, 24) for mode in ('short', 'long', 'width', 'height')),
+    *((mode, (20, 28)) for mode in ('fit', 'stretch')),
+])
+@pytest.mark.parametrize('library', FILTERS)
+def test_every_mode_and_filter(mode, size, library):
+    """The same pixels as MMPretrain's ResizeEdge and Resize, then a crop."""
+    options = dict(backend='cv2' if library == 'opencv' else library)
+    if isinstance(size, int):
+        options.update(type='ResizeEdge', scale=size, edge=mode)
+    else:
+        options.update(
+            type='Resize', scale=size[::-1], keep_ratio=mode == 'fit')
+    for filter in FILTERS[library]:
+        steps = pipeline([
+            dict(options, interpolation=filter),
+            dict(type='CenterCrop', crop_size=(18, 16))
+        ])
+        preprocess = Preprocessing(
+            resize=Resize(
+                mode=mode, size=size, filter=filter, library=library),
+            crop=(16, 18),
+            **IMAGENET)
+        for shape in ((20, 28), (21, 37), (64, 47), (90, 31), (9, 12)):
+            image = random_image(*shape, 3)
+            expected = steps(dict(img=image))['img']
+            assert np.array_equal(preprocess.pixels(image),
+                                  expected), (filter, shape)

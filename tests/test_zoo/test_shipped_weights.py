@@ -66,6 +66,8 @@ def test_command_without_network(tmp_path):
         text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1].endswith('Trouser (1)')
+    assert done.stderr.startswith('Note: the network was trained on Fashion-')
+    assert 'light on black' in done.stderr
     assert sum(name in done.stdout for name in CLASSES) == 5
 
 

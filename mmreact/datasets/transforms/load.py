@@ -1,10 +1,12 @@
 """Load images and name the ones that cannot be read."""
+from io import BytesIO
+
 import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import LoadImageFromFile as _LoadImageFromFile
 from mmpretrain.registry import TRANSFORMS
 
-from ...packed.reading import decode
+from ...packed.reading import decode, in_mode
 
 
 class CorruptImageError(RuntimeError):
@@ -55,7 +57,7 @@ class LoadImage(_LoadImageFromFile):
             return super().transform(results)
         data = fileio.get(results['img_path'], backend_args=self.backend_args)
         # Colour first, as in MMCV.
-        pixels = np.array(decode(data).convert('RGB').convert(mode))
+        pixels = np.array(in_mode(in_mode(decode(BytesIO(data)), 'RGB'), mode))
         if mode == 'RGB':
             pixels = pixels[:, :, ::-1]
         if self.to_float32:
