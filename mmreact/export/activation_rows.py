@@ -79,3 +79,18 @@ def dropout(site: Site,
             inplace: bool = False) -> Ref:
     site.require(not training or p == 0, 'it drops in eval mode, too')
     return input
+
+
+try:
+    from torchvision.ops import stochastic_depth
+except ImportError:  # then no model has it
+    pass
+else:
+
+    @lowers(stochastic_depth, pointwise=True)
+    def drop_paths(site: Site,
+                   input: Ref,
+                   p: float,
+                   mode: str,
+                   training: bool = True) -> Ref:
+        return dropout(site, input, p, training)

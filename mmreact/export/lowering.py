@@ -12,8 +12,9 @@ from torch import Tensor, fx, nn
 
 from ..packed.ops import ProgramError
 from ..packed.program import INPUT, Program
-from . import (activation_rows, arithmetic_rows, layer_rows, pooling_rows,
-               shape_rows, slicing_rows, weight_rows)
+from . import (activation_rows, arithmetic_rows, layer_rows,
+               normalization_rows, pooling_rows, resampling_rows, shape_rows,
+               slicing_rows, smooth_rows, weight_rows)
 from .arrangement import Arranged, shape_of, without_repeats
 from .draft import Draft, LoweringError, Ref
 from .folding import fold
@@ -24,8 +25,9 @@ from .sizes import Images, Side
 from .tracing import trace
 
 #: The modules whose import makes the rows.
-ROWS = (activation_rows, arithmetic_rows, layer_rows, pooling_rows, shape_rows,
-        slicing_rows, weight_rows)
+ROWS = (activation_rows, arithmetic_rows, layer_rows, normalization_rows,
+        pooling_rows, resampling_rows, shape_rows, slicing_rows, smooth_rows,
+        weight_rows)
 
 
 @dataclass

@@ -67,12 +67,17 @@ def max_pool2d(site: Site,
 
 @lowers(F.adaptive_avg_pool2d)
 def adaptive_avg_pool2d(site: Site, input: Ref, output_size) -> Ref:
-    size = _pair(output_size)
-    if size == (None, None):
+    size, sized = _adaptive_size(input, output_size)
+    if _pair(output_size) == (None, None):
         return input
-    sized = None in size
-    size = tuple(n or int(m) for n, m in zip(size, input.shape[2:]))
     return site.add(ops.AdaptiveAvgPool2d, input, size=size, sized=sized)
+
+
+def _adaptive_size(x: Ref, output_size):
+    """Height and width, and whether one is that of the map."""
+    size = _pair(output_size)
+    sizes = tuple(n or int(m) for n, m in zip(size, x.shape[2:]))
+    return sizes, None in size
 
 
 @lowers(F.adaptive_max_pool2d)
@@ -80,12 +85,9 @@ def adaptive_max_pool2d(site: Site,
                         input: Ref,
                         output_size,
                         return_indices: bool = False) -> Ref:
-    site.require(
-        _pair(output_size) == (1, 1) and not return_indices,
-        'known is the maximum of the whole map')
-    kernel = input.shape[2:]
-    return site.add(
-        ops.MaxPool2d, input, kernel=kernel, stride=kernel, sized=True)
+    site.require(not return_indices, 'it returns indices')
+    size, sized = _adaptive_size(input, output_size)
+    return site.add(ops.AdaptiveMaxPool2d, input, size=size, sized=sized)
 
 
 @lowers(torch.amax, 'amax')

@@ -102,17 +102,23 @@ def known() -> str:
             f'{", ".join(functions)}.')
 
 
-def window(site: 'Site', kernel, stride, padding, dilation) -> dict:
-    """Stride, padding and dilation of a convolution as pairs."""
+def window(site: 'Site', x: Ref, kernel, stride, padding,
+           dilation) -> Tuple[Ref, dict]:
+    """Stride, padding and dilation of a convolution as pairs.
+
+    Padding is "valid", "same" or the same on both sides. What "same" adds
+    below and on the right of an even kernel is a border of the image.
+    """
     dilation = _pair(dilation)
     if padding == 'valid':
         padding = 0
     elif padding == 'same':
         room = [d * (k - 1) for d, k in zip(dilation, kernel)]
-        site.require(not any(n % 2 for n in room),
-                     'padding "same" with an even kernel is not symmetric')
         padding = tuple(n // 2 for n in room)
-    return dict(
+        if any(n % 2 for n in room):
+            rows, columns = ((0, n % 2) for n in room)
+            x = site.add(ops.Pad, x, part='pad', rows=rows, columns=columns)
+    return x, dict(
         stride=_pair(stride), padding=_pair(padding), dilation=dilation)
 
 
@@ -196,6 +202,8 @@ class Site:
                 :func:`torch.nn.functional.conv2d`.
         """
         signs, scale = self.one_bit(weight)
+        x, windows = window(self, x, signs.shape[2:], stride, padding,
+                            dilation)
         return self.add(
             ops.BinaryConv2d,
             x,
@@ -204,7 +212,7 @@ class Site:
             shift=self.array(bias, len(signs), 0.),
             in_channels=signs.shape[1] * groups,
             groups=groups,
-            **window(self, signs.shape[2:], stride, padding, dilation))
+            **windows)
 
     def per_channel(self, x: Ref, values) -> np.ndarray:
         """A row of constants; a single one is for all channels."""

@@ -53,10 +53,39 @@ def magnitude(op: ops.Operation, *inputs: np.ndarray) -> np.ndarray:
     elif isinstance(op, ops.RPReLU):
         gamma, beta, zeta = (column(v, inputs[0]) for v in constants.values())
         return (inputs[0] + gamma) * np.maximum(beta, 1) + zeta
+    elif type(op) in _MAGNITUDES:
+        return _MAGNITUDES[type(op)](op, *inputs)
     elif is_half(op):
         # Numbers below 2^-14 keep an absolute precision only.
         constants['weight'] = constants['weight'] + np.float32(2.**-13)
     return run_operation(replace(op, **constants), *inputs)
+
+
+def _normalized(op: ops.Operation, x: np.ndarray) -> np.ndarray:
+    """Magnitudes deviate less from their mean than the numbers themselves."""
+    weight, bias = np.abs(op.weight), np.abs(op.bias)
+    flat = (len(x), getattr(op, 'groups', 1), -1)
+    grouped = x.reshape(flat) if isinstance(op, ops.GroupNorm) else x
+    axis = 2 if isinstance(op, ops.GroupNorm) else 1
+    mean = grouped.mean(axis, keepdims=True, dtype=np.float64)
+    scale = np.sqrt(grouped.var(axis, keepdims=True) + op.eps)
+    terms = ((grouped + mean) / scale).reshape(x.shape)
+    return column(weight, x) * terms + column(bias, x)
+
+
+def _log_softmax(op: ops.LogSoftmax, x: np.ndarray) -> np.ndarray:
+    return x + x.max(1, keepdims=True) + np.log(x.shape[1])
+
+
+#: What the rule of :func:`magnitude` is not true for.
+_MAGNITUDES = {
+    ops.ELU: lambda op, x: x * max(1, abs(op.alpha)),
+    ops.Softmax: lambda op, x: np.ones_like(x),
+    ops.LogSoftmax: _log_softmax,
+    ops.GroupNorm: _normalized,
+    ops.LayerNorm: _normalized,
+    ops.Pad: lambda op, x: run_operation(replace(op, value=abs(op.value)), x),
+}
 
 
 def is_half(op: ops.Operation) -> bool:

@@ -85,7 +85,8 @@ def default_batch_size(shape: Sequence[int]) -> int:
 @torch.no_grad()
 def _run_whole(model: nn.Module, x: np.ndarray) -> np.ndarray:
     """What the model itself gives, without any tracing."""
-    return output_of(model(torch.from_numpy(x))).numpy()
+    # A copy: the first layer may change its input in place.
+    return output_of(model(torch.from_numpy(x.copy()))).numpy()
 
 
 def _batches(images, size: Optional[int]) -> Iterator[np.ndarray]:

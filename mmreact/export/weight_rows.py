@@ -26,13 +26,15 @@ def conv2d(site: Site,
            dilation=1,
            groups: int = 1) -> Ref:
     weight = site.array(weight)
+    input, windows = window(site, input, weight.shape[2:], stride, padding,
+                            dilation)
     return site.add(
         ops.Conv2d,
         input,
         weight=weight,
         bias=site.array(bias, len(weight), 0.),
         groups=groups,
-        **window(site, weight.shape[2:], stride, padding, dilation))
+        **windows)
 
 
 @lowers(F.linear, views=True)
