@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from mmreact.export import LoweringError, lower, verify
 from mmreact.layers import BinaryConv2d, RSign
@@ -119,6 +120,9 @@ CASES = [
     (nn.AdaptiveMaxPool2d((None, 2)), [ops.AdaptiveMaxPool2d]),
     (Function(lambda x: x.amax((2, 3))), [ops.AdaptiveMaxPool2d, ops.Flatten]),
     (nn.ChannelShuffle(2), [ops.ChannelShuffle]),
+    (nn.Sequential(nn.ReLU(), StochasticDepth(0.5, 'row')), [ops.Clamp]),
+    (nn.Sequential(nn.ReLU(), StochasticDepth(0.5, 'batch'),
+                   nn.SiLU()), [ops.Clamp, ops.SiLU]),
 ]
 
 
@@ -201,12 +205,3 @@ def test_a_zero_border_of_signs_stays_on_bits(images):
 def test_what_is_not_known(layer, message):
     with pytest.raises(LoweringError, match=message):
         lower(layer, (6, 7, 8))
-
-
-def test_stochastic_depth(images):
-    """torchvision's layer is the identity outside of training."""
-    torchvision = pytest.importorskip('torchvision')
-    layer = nn.Sequential(nn.ReLU(),
-                          torchvision.ops.StochasticDepth(0.5, 'row')).eval()
-    assert [type(op)
-            for op in lower(layer, (6, 7, 8)).operations] == [ops.Clamp]
