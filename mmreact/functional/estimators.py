@@ -16,7 +16,7 @@ from typing import Callable, Optional, Union
 import torch
 from torch import Tensor
 
-from .transforms import is_transformed, overridable
+from .transforms import is_functional, is_transformed, overridable
 
 Estimator = Union[str, dict, Callable[[Tensor], Tensor]]
 
@@ -152,17 +152,12 @@ def signs(x: Tensor,
 class _Sign(torch.autograd.Function):
     """Forward ``scale * sign(x)``; backward ``grad * g(x)``, scale left out.
     """
-    generate_vmap_rule = True
 
     @staticmethod
-    def forward(x, scale, gradient):
-        out = signs(x)
-        return out if scale is None else out.mul_(scale.to(x.dtype))
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        x, _, ctx.gradient = inputs
+    def forward(ctx, x, scale, gradient):
         ctx.save_for_backward(x)
+        ctx.gradient = gradient
+        return _scaled_signs(x, scale)
 
     @staticmethod
     def backward(ctx, grad):
@@ -170,18 +165,31 @@ class _Sign(torch.autograd.Function):
         return grad * ctx.gradient(x), None, None
 
 
-class _DualSign(_Sign):
-    """The same, which forward-mode differentiation takes, too."""
+class _FunctionalSign(torch.autograd.Function):
+    """The same for torch.func and forward mode: 20 us slower to call."""
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x, scale, gradient):
+        return _scaled_signs(x, scale)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        _Sign.setup_context(ctx, inputs, output)
-        ctx.save_for_forward(inputs[0])
+        x, _, ctx.gradient = inputs
+        ctx.save_for_backward(x)
+        ctx.save_for_forward(x)
+
+    backward = _Sign.backward
 
     @staticmethod
     def jvp(ctx, x_tangent, *_):
         x, = ctx.saved_tensors
         return x_tangent * ctx.gradient(x)
+
+
+def _scaled_signs(x: Tensor, scale: Optional[Tensor]) -> Tensor:
+    out = signs(x)
+    return out if scale is None else out.mul_(scale.to(x.dtype))
 
 
 def _traced_sign(x: Tensor, scale: Optional[Tensor], gradient) -> Tensor:
@@ -221,6 +229,6 @@ def sign(x: Tensor,
     scale = None if scale is None else scale.detach()
     if torch.jit.is_tracing():
         return _traced_sign(x, scale, get_estimator(estimator))
-    # torch.compile refuses what has a rule for forward mode.
-    function = _Sign if torch.compiler.is_compiling() else _DualSign
+    compiling = torch.compiler.is_compiling()  # takes no rule for forward mode
+    function = _FunctionalSign if not compiling and is_functional() else _Sign
     return function.apply(x, scale, get_estimator(estimator))
