@@ -133,6 +133,28 @@ def allow_mmengine_checkpoints() -> None:
     ])
 
 
+def allow_plain_types() -> None:
+    """Let ``torch.load(weights_only=True)`` read arguments and paths.
+
+    Many training scripts save their ``argparse.Namespace`` beside the
+    weights, with paths in it. Both hold values and run nothing. A path of
+    another system is read as a pure one. Remove when torch allows them.
+    """
+    import argparse
+    import pathlib
+
+    import torch
+
+    pure = (pathlib.PurePosixPath, pathlib.PureWindowsPath)
+    torch.serialization.add_safe_globals([
+        argparse.Namespace, *pure,
+        *((kind, f'{module}.{name}')
+          for kind, names in zip(pure, (('PurePosixPath', 'PosixPath'),
+                                        ('PureWindowsPath', 'WindowsPath')))
+          for name in names for module in ('pathlib', 'pathlib._local'))
+    ])
+
+
 def refuse_what_torch_refuses() -> None:
     """Have onedl-mmengine read checkpoints with ``torch.load`` alone.
 
@@ -258,6 +280,7 @@ def apply() -> None:
     check_versions()
     quiet_imports()
     allow_mmengine_checkpoints()
+    allow_plain_types()
     refuse_what_torch_refuses()
     find_own_configs()
     compile_without_updates()

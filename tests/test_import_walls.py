@@ -11,8 +11,9 @@ OPENMMLAB = {'mmengine', 'mmcv', 'mmpretrain'}
 # packed may use them.
 LIGHT = {
     f'zoo/{name}'
-    for name in ('__init__', 'catalogue', 'download', 'errors', 'files',
-                 'progress', 'rows', 'share_links', 'transfer')
+    for name in ('__init__', 'atomic_file', 'catalogue', 'download', 'errors',
+                 'file_kinds', 'files', 'part_file', 'progress', 'rows',
+                 'share_links', 'transfer')
 }
 # part of mmreact -> (parts it may import besides itself, packages it may not).
 # A module with a row of its own is a part of its own.
@@ -30,7 +31,7 @@ WALLS = {
     'engine': ({
         'analysis', 'compat', 'datasets', 'export', 'functional', 'layers',
         'packed', 'utils', 'version'
-    }, set()),
+    } | LIGHT, set()),
     'packed': ({'version'} | LIGHT, OPENMMLAB | {'torch', 'torchvision'}),
     'export': ({'functional', 'layers', 'packed', 'utils',
                 'version'}, OPENMMLAB),

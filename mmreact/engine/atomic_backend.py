@@ -1,12 +1,11 @@
 """Write files whole or not at all."""
 import errno
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Union
-from uuid import uuid4
 
 from mmengine.fileio import LocalBackend, register_backend
+
+from ..zoo.atomic_file import write_whole
 
 CHUNK = 1 << 24  # bytes
 
@@ -28,23 +27,7 @@ class AtomicLocalBackend(LocalBackend):
             OSError: If they cannot be written, e.g. on a full disk, or are
                 not what is read back. Names the file.
         """
-        path = Path(filepath)
-        # Not tempfile: its files are readable by their owner only.
-        temporary = path.with_name(f'.{path.name}.{uuid4().hex}')
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(temporary, 'xb') as f:
-                f.write(obj)
-                f.flush()
-                os.fsync(f.fileno())
-            verify(temporary, obj)
-            os.replace(temporary, path)
-        except OSError as error:
-            raise OSError(
-                error.errno, f'Cannot be written ({error.strerror}); what was '
-                'there before is untouched', str(path)) from error
-        finally:
-            remove(temporary)
+        write_whole(filepath, obj, verify)
 
     def put_text(self,
                  obj: str,
@@ -70,9 +53,3 @@ def verify(path: Path, expected: bytes) -> None:
         raise OSError(
             errno.EIO, f'What was written is not what is read back, from byte '
             f'{start} of {len(expected)} on; check the disk', str(path))
-
-
-def remove(path: Path) -> None:
-    """Remove a file, if it is there and can be."""
-    with suppress(OSError):
-        path.unlink()

@@ -13,8 +13,8 @@ from torch import nn
 
 from ..export import lower
 from ..packed.file import PackedFile
-from ..utils.checkpoint import (check_match, download, get_state_dict, is_url,
-                                load_checkpoint)
+from ..utils.checkpoint import (CONFIG_HINT, download, find_weights, is_url,
+                                load_checkpoint, recorded_classes)
 from ..version import __version__
 from .test_images import (image_preprocessing, input_channels, input_size,
                           samples, training_images)
@@ -26,32 +26,22 @@ def load_model(cfg: Config, checkpoint: Union[str, Path]) -> nn.Module:
     Raises:
         CheckpointError: If it cannot be read or does not fit exactly.
     """
-    state_dict = get_state_dict(load_checkpoint(checkpoint))
-    return build_model(cfg, state_dict, f'The checkpoint {checkpoint}')
+    content = load_checkpoint(checkpoint)
+    model = build_model(cfg)
+    reading = find_weights(
+        model, content, f'The checkpoint {checkpoint}', hint=CONFIG_HINT)
+    model.load_state_dict(reading.weights)
+    return model
 
 
-def build_model(cfg: Config,
-                state_dict: Optional[Mapping] = None,
-                source: str = '') -> nn.Module:
-    """Build a config's model, for testing.
-
-    Args:
-        cfg (Config): With ``model`` and ``data_preprocessor``.
-        state_dict (Mapping, optional): Its weights.
-        source (str): Where they come from, for the message.
-
-    Raises:
-        CheckpointError: If they do not fit exactly.
+def build_model(cfg: Config) -> nn.Module:
+    """Build a config's model (``data_preprocessor`` included), for testing.
     """
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     model = dict(cfg.model)
     if cfg.get('data_preprocessor') is not None:  # as Runner does
         model.setdefault('data_preprocessor', dict(cfg.data_preprocessor))
-    module = MODELS.build(model)
-    if state_dict is not None:
-        check_match(module, state_dict, source)
-        module.load_state_dict(state_dict)
-    return module.eval()
+    return MODELS.build(model).eval()
 
 
 def pack(cfg: Config,
@@ -98,11 +88,11 @@ def class_names(cfg: Config, checkpoint: Mapping,
 
     There are none if they are unknown, or not as many as the classes are.
     """
-    meta = checkpoint.get('meta') or {}
-    own = getattr(
-        DATASETS.get(cfg.test_dataloader.dataset.type), 'METAINFO', None)
-    for known in (meta.get('dataset_meta'), own):
-        names = tuple(map(str, (known or {}).get('classes') or ()))
+    info = getattr(
+        DATASETS.get(cfg.test_dataloader.dataset.type), 'METAINFO',
+        None) or {}
+    own = tuple(map(str, info.get('classes') or ()))
+    for names in (recorded_classes(checkpoint), own):
         if len(names) == number:
             return names
     return ()

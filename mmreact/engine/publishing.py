@@ -18,7 +18,8 @@ from mmengine.config import Config
 
 from ..packed.container import dumps, loads, naming, read
 from ..packed.file import decode
-from ..utils.checkpoint import get_state_dict
+from ..utils.checkpoint import (CONFIG_HINT, check_match, find_weights,
+                                recorded_meta)
 from ..utils.recorded_config import usable_part
 from ..version import __version__
 from .packing import build_model, class_names
@@ -44,7 +45,8 @@ def published_checkpoint(content: Mapping,
     Raises:
         CheckpointError: If the weights do not fit the config.
     """
-    weights = get_state_dict(content)
+    model = build_model(cfg)
+    weights = find_weights(model, content, source, hint=CONFIG_HINT).weights
     averaged = content.get('ema_state_dict')
     if averaged is not None and not ema:
         # MMEngine's EMAHook saves the averages as `state_dict` and what was
@@ -53,8 +55,8 @@ def published_checkpoint(content: Mapping,
             key.removeprefix('module.'): value
             for key, value in averaged.items() if key.startswith('module.')
         })
-    build_model(cfg, weights, source)
-    meta = content.get('meta') or {}
+    check_match(model, weights, source)
+    meta = recorded_meta(content)
     plain = {
         key: meta[key]
         for key in ('epoch', 'iter', 'mmengine_version')

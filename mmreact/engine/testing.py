@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from .. import compat
 from ..packed.file import load_packed
-from ..utils.checkpoint import check_file, is_url
+from ..utils.checkpoint import local_checkpoint
 from .stages.checks import check_dataset, get_num_classes
 from .stages.train import start_distributed
 
@@ -45,11 +45,9 @@ def test_checkpoint(cfg: Config,
             fit the model.
         FileNotFoundError: If the data set is not there.
     """
-    if not is_url(checkpoint):
-        check_file(checkpoint)
     start_distributed(launcher, cfg.get('env_cfg', {}).get('dist_cfg'))
     cfg.launcher = launcher
-    cfg.load_from = str(checkpoint)
+    cfg.load_from = str(local_checkpoint(checkpoint))
     cfg.custom_hooks = [
         hook for hook in cfg.get('custom_hooks') or []
         if hook['type'] != 'StrictLoadHook'

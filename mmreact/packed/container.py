@@ -10,11 +10,12 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping, Tuple, Union
-from uuid import uuid4
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
+
+from ..zoo.atomic_file import write_whole
 
 FORMAT = 'mmreact-packed'
 #: Raised with every change that an older reader would not understand.
@@ -189,16 +190,4 @@ def write(path: Union[str, Path], data: bytes) -> None:
     Raises:
         OSError: If it cannot be written. Nothing is left then.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not tempfile: its files are readable by their owner only.
-    temporary = path.with_name(f'.{path.name}.{uuid4().hex}')
-    try:
-        with open(temporary, 'xb') as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, data)

@@ -14,6 +14,8 @@ from typing import Iterator
 from urllib.parse import quote, urlsplit
 
 from .errors import DownloadError
+from .file_kinds import file_kind
+from .part_file import arrived
 from .progress import progress_bar, say
 from .rows import ZooFile
 from .share_links import direct_link
@@ -113,7 +115,11 @@ def _locked(path: Path) -> Iterator[None]:
     lock file that lies about holds up nobody.
     """
     from filelock import FileLock, Timeout
-    lock = FileLock(path.with_name(f'{path.name}.lock'))
+    lock_file = path.with_name(f'{path.name}.lock')
+    if lock_file.is_symlink():  # locking would empty what it points to
+        raise DownloadError(f'{lock_file} is a link. Remove it, or set '
+                            'MMREACT_CACHE to another folder.')
+    lock = FileLock(lock_file)
     try:
         lock.acquire(timeout=1)
     except Timeout:
@@ -131,7 +137,7 @@ def _download(url: str, path: Path, file: ZooFile) -> None:
     from .transfer import transfer
     part = path.with_name(f'{path.name}.part')
     resume = bool(file.sha256)
-    continued = resume and part.exists()
+    continued = resume and bool(arrived(part))
     say(f'Downloading {url} to {path}')
     with progress_bar(file.name) as report:
         transfer(url, part, file.bytes, resume, report)
@@ -152,12 +158,9 @@ def _download(url: str, path: Path, file: ZooFile) -> None:
 def _check(url: str, part: Path, file: ZooFile) -> None:
     """Raise a DownloadError if this is not the file that was asked for."""
     size = part.stat().st_size
-    with open(part, 'rb') as f:
-        start = f.read(512).lstrip().lower()
-    if start.startswith((b'<!doctype html', b'<html')):
-        raise DownloadError(
-            f'{url} gives a web page instead of the file: a login, a notice, '
-            'or a share link that is none. Open it in a browser and see.')
+    kind = file_kind(part) or ''
+    if 'web page' in kind or 'pointer' in kind:
+        raise DownloadError(f'What {url} gives {kind}')
     if not size or file.bytes not in (None, size):
         raise DownloadError(
             f'{url} gave {size} bytes; {file.name} has '

@@ -5,7 +5,8 @@ from typing import Union
 from mmengine.model import BaseModel
 
 from .. import models  # noqa: F401, registers the networks
-from ..utils.checkpoint import check_match, get_state_dict, load_checkpoint
+from ..utils.checkpoint import (find_weights, load_checkpoint,
+                                recorded_classes, recorded_meta)
 from ..utils.config_files import read_config
 from .catalogue import info
 from .files import checkpoint_file
@@ -40,10 +41,12 @@ def get_model(name: str,
     model = build(read_config(row.config), **kwargs)
     if source is not None:
         checkpoint = load_checkpoint(source)
-        state_dict = get_state_dict(checkpoint)
-        check_match(model, state_dict, str(source))
-        model.load_state_dict(state_dict)
-        meta = checkpoint.get('meta', {}).get('dataset_meta')
-        if meta:
-            model._dataset_meta = meta
+        reading = find_weights(
+            model,
+            checkpoint,
+            str(source),
+            hint='Give head=dict(num_classes={}) (VGG: backbone=...).')
+        model.load_state_dict(reading.weights)
+        if recorded_classes(checkpoint):
+            model._dataset_meta = recorded_meta(checkpoint)['dataset_meta']
     return model

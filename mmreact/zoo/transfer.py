@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError, ProtocolError
 
 from ..version import __version__
 from .errors import DownloadError
+from .part_file import arrived, open_part
 from .progress import Report
 
 CHUNK = 1 << 18
@@ -83,19 +84,20 @@ def transfer(url: str, part: Path, size: Optional[int], resume: bool,
     if urlsplit(url).scheme == 'file':
         _copy(url, part)
         return
-    if not resume or (size and _size(part) > size):
-        part.unlink(missing_ok=True)
-    best, failures = _size(part), 0
+    best, failures = arrived(part), 0
+    if best and (not resume or (size and best > size)):
+        part.unlink()
+        best = 0
     with requests.Session() as session:
         while True:
-            have = _size(part) if resume else 0
+            have = arrived(part) if resume else 0
             if size and have == size:
                 return
             try:
                 _request(session, url, part, have, size, report)
                 return
             except _TryAgain as error:
-                have, reason, wait = _size(part), str(error), error.wait
+                have, reason, wait = arrived(part), str(error), error.wait
             failures = 0 if have > best else failures + 1
             best = max(have, best)
             if failures >= PATIENCE.attempts:
@@ -112,17 +114,14 @@ def _kept(best: int, resume: bool) -> str:
     return ': it continues where it stopped' if best and resume else ''
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
 def _copy(url: str, part: Path) -> None:
     """A file of this machine, which may be a mounted mirror."""
     source = Path(url2pathname(urlsplit(url).path))
     if not source.is_file():
         raise DownloadError(f'There is no file {source} ({url}). Put it '
                             'there, or give another MMREACT_ZOO_URL.')
-    with open(source, 'rb') as src, open(part, 'wb') as dst:
+    arrived(part)
+    with open(source, 'rb') as src, open_part(part, 0) as dst:
         shutil.copyfileobj(src, dst, CHUNK)
 
 
@@ -149,8 +148,8 @@ def _request(session, url, part, have, size, report) -> None:
         raise _TryAgain(_reason(error)) from error
     except RequestException as error:
         raise DownloadError(f'{url}: {error}. Check the address.') from error
-    if total and _size(part) < total:  # it gave no length of its own
-        raise _TryAgain(f'it stopped after {_size(part)} of {total} bytes')
+    if total and arrived(part) < total:  # it gave no length of its own
+        raise _TryAgain(f'it stopped after {arrived(part)} of {total} bytes')
 
 
 def _check_status(url: str, response, have: int) -> int:
@@ -198,8 +197,7 @@ def _total(url, response, have, size) -> Optional[int]:
 
 
 def _write(url, response, part, have, total, limit, report) -> None:
-    with open(part, 'r+b' if have else 'wb') as f:
-        f.seek(have)
+    with open_part(part, have) as f:
         # Not iter_content: of a transfer that breaks off, it would lose what
         # came since the last whole chunk.
         while chunk := response.raw.read1(CHUNK):

@@ -159,7 +159,7 @@ def test_resume_goes_back_to_the_one_before(work, small_train, capsys, damage):
     path.write_bytes(DAMAGES[damage]((work / 'epoch_2.pth').read_bytes()))
     # Of MMEngine; it may name anything.
     (work / 'last_checkpoint').write_text(str(work / 'epoch_9.pth'))
-    (work / '.epoch_3.pth.0123456789abcdef0123456789abcdef').touch()
+    (work / '.epoch_3.pth.0123456789abcdef0123456789abcdef.writing').touch()
     with pytest.raises(RuntimeError, match='unfinished.*--resume'):
         small_train(work, 'one')
     small_train(work, 'one', resume='auto')

@@ -203,7 +203,8 @@ def test_another_width_is_refused(run_tool, folder, data, trained):
     ]
     assert len(lines) > 200
     given = re.findall(r'^  (shape: .*)$', result.stderr, re.MULTILINE)
-    assert given == lines
+    assert len(given) == 6 and set(given) <= set(lines)
+    assert f'and {len(lines) - 6} more ({len(lines)} shape)' in result.stderr
     assert f'{len(lines)} keys differ' in result.stderr
     assert str(trained / 'epoch_1.pth') in result.stderr
 

@@ -104,7 +104,7 @@ def test_a_wrong_file_is_an_error(files, run_here):
     _, folder, _ = files
     (folder / 'page.pth').write_text('<html>')
     error = run_here(folder / 'page.pth', folder / 'c.pth')
-    assert error.startswith('Error: Cannot read the checkpoint')
+    assert 'page.pth (6 bytes) is a web page' in error
     error = run_here(folder / 'a.pth.tar', folder / 'c.pth', '--arch', 'x')
     assert error.startswith("Error: Unknown network 'x'. Known networks: ")
     assert not (folder / 'c.pth').exists()

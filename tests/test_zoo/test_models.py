@@ -93,7 +93,10 @@ def test_a_malicious_pickle_is_refused(network, make_catalogue, make_server,
     data = saved(evil) if form == 'torch' else pickle.dumps(evil, 2)
     url = f'{make_server(data).url}/small.pth'
     make_catalogue(**weights(url, data, published))
-    with pytest.raises(CheckpointError, match='which are not loaded'):
+    message = dict(
+        torch='object of (io|_io).open. Only tensors and plain values',
+        pickle='a pickle that torch.save did not write')[form]
+    with pytest.raises(CheckpointError, match=message):
         get_model('small', pretrained=True)
     assert not (tmp_path / 'x').exists()
     pickle.loads(pickle.dumps(Attack(tmp_path / 'x')))  # it is one

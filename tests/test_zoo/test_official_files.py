@@ -296,7 +296,7 @@ WRONG = dict(
     counter=(lambda s: s.update({'bn1.num_batches_tracked': torch.tensor(1.)}),
              'bn1.num_batches_tracked is torch.float32'),
     sparse=(lambda s: s.update({'fc.bias': torch.ones(10).to_sparse()}),
-            'fc.bias is torch.float32 (torch.sparse_coo)'),
+            'holds an object of torch._utils._rebuild_sparse_tensor'),
     nan=(lambda s: s['bn1.weight'].__setitem__(1, float('nan')),
          'bn1.weight holds 1 values that are NaN or infinite'),
     infinite=(lambda s: s['fc.weight'][0].fill_(float('inf')),
@@ -305,18 +305,17 @@ WRONG = dict(
                "fc.bias: found ('no tensor',), expected (10,)"),
     huge=(lambda s: s.update(
         {'conv1.weight': torch.ones(1).expand(10**9, 10**6, 7, 7)}),
-          'conv1.weight: found (1000000000, 1000000, 7, 7), expected (64, 3'),
+          'which repeat the values of a file'),
 )
 
 
-@pytest.mark.filterwarnings('ignore:Validating sparse')
 @pytest.mark.parametrize('case', WRONG)
 def test_wrong_weights(tmp_path, state, case):
     change, message = WRONG[case]
     change(state)
     save(tmp_path / 'a', state)
     (tmp_path / 'b').write_text('the old one')
-    with pytest.raises(ConversionError) as error:
+    with pytest.raises(CheckpointError) as error:
         convert_file(tmp_path / 'a', tmp_path / 'b', stage=2)
     assert message in str(error.value)
     assert (tmp_path / 'b').read_text() == 'the old one'
@@ -357,12 +356,12 @@ def test_files_that_are_not_read(tmp_path, state, capfd):
     save(tmp_path / 'inner', {}, state_dict=[1])
     save(tmp_path / 'none', {})
     messages = dict(
-        pickle='other objects than tensors, which are not loaded',
-        evil='other objects than tensors, which are not loaded',
+        pickle='a pickle that torch.save did not write',
+        evil='an object of builtins.print',
         cut='is truncated',
-        old='corrupt',
-        empty='is truncated',
-        page='not a PyTorch checkpoint',
+        old='is damaged',
+        empty='is empty',
+        page='is a web page',
         list='holds a list, not a dict',
         inner='holds no weights',
         none='holds no weights',

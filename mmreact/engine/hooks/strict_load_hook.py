@@ -3,7 +3,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop
 from mmpretrain.registry import HOOKS
 
-from ...utils.checkpoint import check_match, get_state_dict, with_head_of
+from ...utils.checkpoint import (CONFIG_HINT, RESET_HINT, as_they_are,
+                                 find_weights, with_head_of)
 from .bare_model import bare_model
 
 
@@ -13,7 +14,9 @@ class StrictLoadHook(Hook):
 
     MMEngine loads with ``strict=False``: weights whose names or shapes do not
     match are dropped with a warning, and training goes on from random ones.
-    Here each such key is named and the run stops.
+    Here such keys are named and the run stops. Weights are also found under
+    other keys than ``state_dict`` and with prefixes, see
+    :mod:`mmreact.utils.weights`.
 
     Args:
         reset_head (bool): Take everything but the classifier (``head.*``)
@@ -32,15 +35,17 @@ class StrictLoadHook(Hook):
         """Check (and with ``reset_head`` edit) the weights before loading.
 
         Raises:
-            CheckpointError: Names every key that does not match.
+            CheckpointError: Names keys that do not match.
         """
         model = bare_model(runner.model)
-        state_dict = get_state_dict(checkpoint)
         # A loop is built when training starts, and not for a test.
         trains = isinstance(runner._train_loop, BaseLoop)
-        if self.reset_head and trains and not runner._resume:
-            state_dict = with_head_of(model, state_dict)
-            runner.logger.info('The classifier (head.*) starts anew.')
+        starts = trains and not runner._resume
+        reset = self.reset_head and starts
         source = runner._load_from or f'resumed in {runner.work_dir}'
-        check_match(model, state_dict, f'Checkpoint {source}')
-        checkpoint['state_dict'] = state_dict
+        reading = find_weights(model, checkpoint, f'Checkpoint {source}',
+                               with_head_of if reset else as_they_are,
+                               RESET_HINT if starts else CONFIG_HINT)
+        if reset:
+            runner.logger.info('The classifier starts anew.')
+        checkpoint['state_dict'] = reading.weights

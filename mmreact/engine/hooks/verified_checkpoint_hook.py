@@ -1,15 +1,12 @@
 """Remove an old checkpoint only when the new one is whole."""
-import re
 from pathlib import Path
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmpretrain.registry import HOOKS
 
+from ...zoo.atomic_file import remove_leftovers
 from ..checkpoint_files import list_checkpoints, position
-
-#: What :class:`mmreact.engine.AtomicLocalBackend` leaves when it is killed.
-TEMPORARY = re.compile(r'\..+\.pth\.[0-9a-f]{32}')
 
 
 @HOOKS.register_module()
@@ -45,9 +42,8 @@ class VerifiedCheckpointHook(CheckpointHook):
         super().before_train(runner)  # removes none
         self.max_keep_ckpts = keep
         if is_main_process():
-            for path in Path(self.out_dir).glob('.*.pth.*'):
-                if TEMPORARY.fullmatch(path.name):
-                    path.unlink(missing_ok=True)
+            for folder in {self.out_dir, runner.work_dir}:
+                remove_leftovers(folder, age=0)
 
     def _save_checkpoint_with_step(self, runner, step, meta) -> None:
         self.save(runner, self.filename_tmpl.format(step), meta)

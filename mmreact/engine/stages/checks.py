@@ -5,9 +5,9 @@ from typing import List, Optional, Tuple
 
 from mmpretrain.registry import DATASETS, MODELS
 
-from ...utils.checkpoint import (check_match, download, get_state_dict, is_url,
-                                 load_checkpoint, with_batch_counters,
-                                 with_head_of)
+from ...utils.checkpoint import (RESET_HINT, as_they_are, download,
+                                 find_weights, is_url, load_checkpoint,
+                                 with_batch_counters, with_head_of)
 from ...utils.config_files import read_config
 from ...utils.recording import find_layers
 from .plan import Run
@@ -138,26 +138,24 @@ def check_teacher(run: Run) -> None:
         find_layers(MODELS.build(model), teacher.feature_layers)
     if isinstance(run.teacher, str):
         source = download(run.teacher) if is_url(run.teacher) else run.teacher
-        module = MODELS.build(model)
-        state_dict = get_state_dict(load_checkpoint(source))
-        check_match(module, with_batch_counters(module, state_dict),
-                    f'Teacher {run.teacher}')
+        find_weights(
+            MODELS.build(model), load_checkpoint(source),
+            f'Teacher {run.teacher}', with_batch_counters)
 
 
 def check_hand_over(run: Run, reset_head: bool) -> None:
     """Check that a run's model takes all weights of what it starts from.
 
     Raises:
-        CheckpointError: Names every key that does not match.
+        CheckpointError: Names keys that do not match.
     """
     model = MODELS.build(run.cfg.model)
     source = run.start_from
     if isinstance(source, Run):
-        state_dict = MODELS.build(source.cfg.model).state_dict()
+        content = MODELS.build(source.cfg.model).state_dict()
         name = f'The model of {source.name}, from which {run.name} starts,'
     else:
-        state_dict = get_state_dict(load_checkpoint(source))
+        content = load_checkpoint(source)
         name = f'Checkpoint {source}'
-    if reset_head:
-        state_dict = with_head_of(model, state_dict)
-    check_match(model, state_dict, name)
+    find_weights(model, content, name,
+                 with_head_of if reset_head else as_they_are, RESET_HINT)

@@ -6,7 +6,7 @@ from mmengine.model import BaseModel
 from mmpretrain.registry import MODELS
 from torch import Tensor, nn
 
-from ...utils.checkpoint import (check_match, get_state_dict, load_checkpoint,
+from ...utils.checkpoint import (find_weights, load_checkpoint,
                                  with_batch_counters)
 from ...utils.config_files import read_config
 from ...utils.recording import record_outputs
@@ -106,10 +106,10 @@ class FrozenTeacher:
             self.data_preprocessor = model.get('data_preprocessor',
                                                preprocessor)
         module = MODELS.build(model)
-        state_dict = with_batch_counters(
-            module, get_state_dict(load_checkpoint(self.checkpoint)))
-        check_match(module, state_dict, f'Teacher {self.checkpoint}')
-        module.load_state_dict(state_dict)
+        reading = find_weights(module, load_checkpoint(self.checkpoint),
+                               f'Teacher {self.checkpoint}',
+                               with_batch_counters)
+        module.load_state_dict(reading.weights)
         return module.eval().requires_grad_(False)
 
     def _logits(self, x: Tensor) -> Tensor:

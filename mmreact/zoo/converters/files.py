@@ -3,12 +3,13 @@ import hashlib
 import io
 from numbers import Real
 from pathlib import Path
-from typing import Mapping, Optional, Tuple, Union
+from typing import Callable, List, Mapping, Optional, Tuple, Union
 
 import torch
 
 from ...packed.container import write
-from ...utils.checkpoint import load_checkpoint
+from ...utils.checkpoint import load_checkpoint, recorded_meta
+from ...utils.weights import Reading, common_prefix, places, without
 from ...version import __version__
 from .configs import backbone_options, read_mmcls, read_ours
 from .convert import Conversion, ConversionError, to_ours, to_theirs
@@ -41,15 +42,18 @@ def convert_file(source: PathLike,
     """
     _check_arguments(source, destination, arch, stage)
     checkpoint = load_checkpoint(source)
-    state_dict, prefixed = _state_dict(checkpoint, source)
-    if any(key.startswith('backbone.stages.') for key in state_dict):
-        raise ConversionError(
-            f'{source} has our names already. With --reverse it is converted '
-            'for the authors\' code.')
-    told = backbone_options(_meta(checkpoint).get('config'))
+    told = backbone_options(recorded_meta(checkpoint).get('config'))
     if told is not None:
         arch, stage = _agree(read_mmcls(told, MMCLS), arch, stage)
-    found = to_ours(state_dict, arch)
+
+    def convert(weights: dict) -> Conversion:
+        if any(key.startswith('backbone.stages.') for key in weights):
+            raise ConversionError(
+                f'{source} has our names already. With --reverse it is '
+                'converted for the authors\' code.')
+        return to_ours(weights, arch)
+
+    found, reading = _convert(checkpoint, source, convert)
     if found.layout == 'mmcls' and arch is None:
         raise ConversionError(
             f'The names are those of {found.arch} on MMClassification 0.x, '
@@ -57,11 +61,11 @@ def convert_file(source: PathLike,
             'something else (IR-Net) have the same names there. Give --arch '
             'if you know what it is.')
     found.stage = _stage(found, stage)
-    found.dropped = _other_keys(checkpoint)
+    found.dropped = _other_keys(checkpoint, reading)
     origin = dict(
         layout=found.layout,
         flat=found.flat,
-        module=prefixed,
+        module='module.' in reading.prefix,
         sha256=hashlib.sha256(Path(source).read_bytes()).hexdigest())
     for key in ('epoch', 'best_top1_acc'):
         if _number(checkpoint.get(key)) is not None:
@@ -98,8 +102,7 @@ def reverse_file(source: PathLike,
     """
     _check_arguments(source, destination, arch, stage)
     checkpoint = load_checkpoint(source)
-    state_dict, _ = _state_dict(checkpoint, source)
-    meta = _meta(checkpoint)
+    meta = recorded_meta(checkpoint)
     told = backbone_options(meta.get('cfg'))
     told_stage = meta.get('stage') if told is None else read_ours(told)
     if told_stage in (1, 2):
@@ -111,9 +114,11 @@ def reverse_file(source: PathLike,
     origin = meta.get('converted_from')
     origin = origin if isinstance(origin, dict) else {}
     flat = origin.get('flat') if origin.get('layout') == 'official' else None
-    found = to_theirs(state_dict, arch, False if stage == 1 else flat)
+    flat = False if stage == 1 else flat
+    found, reading = _convert(checkpoint, source,
+                              lambda weights: to_theirs(weights, arch, flat))
     found.stage = _stage(found, stage)
-    found.dropped = _other_keys(checkpoint)
+    found.dropped = _other_keys(checkpoint, reading)
     # Theirs is the number of the last one, from 0; ours counts them.
     epoch = origin.get('epoch', max(_number(meta.get('epoch')) or 0, 1) - 1)
     _write(
@@ -148,38 +153,50 @@ def _agree(told: tuple, arch, stage) -> tuple:
     return told
 
 
-def _meta(checkpoint: Mapping) -> dict:
-    meta = checkpoint.get('meta')
-    return meta if isinstance(meta, dict) else {}
-
-
-def _state_dict(checkpoint: Mapping, source) -> Tuple[dict, bool]:
-    """Return the weights without DataParallel's prefix, and if it was there.
+def _convert(
+        checkpoint: Mapping, source: PathLike,
+        convert: Callable[[dict], Conversion]) -> Tuple[Conversion, Reading]:
+    """Convert the one dict of weights that can be.
 
     Raises:
-        ConversionError: If there are none, or only some have the prefix.
+        ConversionError: If there is none, or several; if only some keys have
+            DataParallel's prefix.
     """
-    weights = checkpoint.get('state_dict', checkpoint)
-    if not isinstance(weights, Mapping) or not weights or not all(
-            isinstance(key, str) for key in weights):
-        raise ConversionError(
-            f'{source} holds no weights. Expected a dict with a state_dict '
-            f'in it, found these keys: {list(map(str, checkpoint))[:8]}.')
-    prefixed = {key.startswith('module.') for key in weights}
-    if len(prefixed) == 2:
+    errors: List[ConversionError] = []
+    results: List[Tuple[Conversion, Reading]] = []
+    for place, weights in places(checkpoint):
+        if 'state_dict' in checkpoint and place != 'state_dict':
+            continue
+        reading = without(place, common_prefix(weights), weights)
+        try:
+            _check_prefix(weights, source)
+            results.append((convert(reading.weights), reading))
+        except ConversionError as error:
+            errors.append(error)
+    if len(results) == 1:
+        return results[0]
+    if results:
+        names = ', '.join(repr(reading.place) for _, reading in results)
+        raise ConversionError(f'{source} holds several sets of weights that '
+                              f'can be converted: {names}. Save one alone.')
+    raise errors[0] if errors else ConversionError(
+        f'{source} holds no weights. Expected a dict with a state_dict in it, '
+        f'found these keys: {list(map(str, checkpoint))[:8]}.')
+
+
+def _check_prefix(weights: Mapping, source: PathLike) -> None:
+    prefixed = [key for key in weights if key.startswith('module.')]
+    if 0 < len(prefixed) < len(weights):
         some = next(key for key in weights if not key.startswith('module.'))
         raise ConversionError(f'Some keys of {source} begin with module. and '
                               f'some do not: {some}.')
-    return {
-        key.removeprefix('module.'): v
-        for key, v in weights.items()
-    }, prefixed.pop()
 
 
-def _other_keys(checkpoint: Mapping) -> list:
-    if 'state_dict' not in checkpoint:
-        return []
-    return sorted(str(key) for key in checkpoint if key != 'state_dict')
+def _other_keys(checkpoint: Mapping, reading: Reading) -> list:
+    """What a checkpoint holds beside the weights."""
+    place = reading.place.split('.')[0]
+    return sorted(str(key) for key in checkpoint if key != place) if place \
+        else []
 
 
 def _stage(found: Conversion, stage: Optional[int]) -> int:
