@@ -20,6 +20,9 @@ INSTRUCTIONS = (b'\x80 c \x81 R b a e s u ( t \x85 \x86 \x87 N \x89 \x88 ) '
 #: Reads of one pickle, two for most instructions, and levels of nested
 #: containers. A checkpoint with Adam's state takes some 250 for each weight.
 MOST_STEPS, DEEPEST = 2_000_000, 64
+#: Steps of an instruction that makes an object: torch looks for its type in
+#: lists.
+CALL, MAKE = 5, 50
 #: Items that calls may take beyond one for each byte of the pickle: an
 #: argument that is used once has no more.
 MORE_ITEMS = 100_000
@@ -40,7 +43,8 @@ class DryRun(pickle._Unpickler):
     """
 
     def __init__(self, file: BinaryIO, size: int):
-        super().__init__(_Steps(file, size), encoding='utf-8')
+        self.source = _Steps(file, size)
+        super().__init__(self.source, encoding='utf-8')
         self.storages: Dict[str, Storage] = {}
         self.tensors: Dict[int, Tensor] = {}
         self.items = size + MORE_ITEMS
@@ -98,14 +102,14 @@ class DryRun(pickle._Unpickler):
 
     def load_reduce(self) -> None:
         args = self.stack.pop()
-        self._take(args)
+        self._take(args, CALL)
         self.stack[-1] = result = self.stack[-1](*args)
         if isinstance(result, Tensor):
             self.tensors[id(result)] = result
 
     def load_build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
-        self._take(state if isinstance(state, tuple) else (state, ))
+        self._take(state if isinstance(state, tuple) else (state, ), MAKE)
         if isinstance(target, StandIn):
             target.__setstate__(state)
         elif type(target) is not OrderedDict:
@@ -119,11 +123,16 @@ class DryRun(pickle._Unpickler):
         self._check_keys(self.stack[::2])
         super().load_setitems()
 
-    def _take(self, args: tuple) -> None:
-        """Count the items of arguments, which a call may copy.
+    def load_newobj(self) -> None:
+        self._take(self.stack[-1], MAKE)
+        super().load_newobj()
+
+    def _take(self, args: tuple, steps: int) -> None:
+        """Count steps and the items of arguments, which a call may copy.
 
         A pickle can name the same large argument any number of times.
         """
+        self.source.steps -= steps
         self.items -= len(args)
         for arg in args:
             if isinstance(arg, (str, bytes, list, tuple, dict, set)):
@@ -142,6 +151,7 @@ class DryRun(pickle._Unpickler):
     }
     dispatch[pickle.PROTO[0]] = load_proto
     dispatch[pickle.REDUCE[0]] = load_reduce
+    dispatch[pickle.NEWOBJ[0]] = load_newobj
     dispatch[pickle.BUILD[0]] = load_build
     dispatch[pickle.SETITEM[0]] = load_setitem
     dispatch[pickle.SETITEMS[0]] = load_setitems

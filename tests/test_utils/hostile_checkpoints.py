@@ -101,6 +101,10 @@ PICKLES = {
                        b'ccollections\nOrderedDict\n)Rh\0b' * 50_000 + b't'),
                'far more'),
     'dicts': (in_dict(b'(' + b'}' * 2_500_000 + b't'), 'instructions'),
+    'made objects':
+    (in_dict(b'(cargparse\nNamespace\nq\0)\x81' +
+             b'h\0)\x81}b' * 100_000 + b't'), 'instructions'),
+    'fewer dicts': (in_dict(b'(' + b'}' * 1_900_000 + b't'), ''),
     'nested': (in_dict(DEEP), '64 deep'),
     'nested tuples': (in_dict(b')' + b'\x85' * 100_000), '64 deep'),
     'deep key': (b'\x80\2})' + b'\x85' * 100_000 + b'Ns.', 'no text or num'),
