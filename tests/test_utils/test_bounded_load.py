@@ -55,6 +55,7 @@ def loaded_elsewhere(how, paths):
     return {path: (peak, message) for path, peak, message in rows}
 
 
+@pytest.mark.slow
 def test_hostile_files_take_little_memory(tmp_path):
     words = {}
     for name, (content, word) in PICKLES.items():
@@ -74,6 +75,7 @@ def test_hostile_files_take_little_memory(tmp_path):
     assert not wrong, json.dumps(wrong, indent=1)
 
 
+@pytest.mark.slow
 def test_torch_alone_unpacks(tmp_path):
     """What is tested above can be seen."""
     path = deflated(tmp_path / 'a.pth', 300 * MEGA)
