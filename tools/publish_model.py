@@ -47,7 +47,7 @@ def say(text):
 def from_checkpoint(args):
     """What is published, its config and the day it was trained."""
     from mmreact.engine import publishing
-    from mmreact.utils.checkpoint import load_checkpoint
+    from mmreact.utils.checkpoint import load_checkpoint, recorded_meta
     from mmreact.utils.config_files import read_config
     from mmreact.utils.recorded_config import recorded_config
     content = load_checkpoint(args.in_file)
@@ -63,7 +63,7 @@ def from_checkpoint(args):
         say('It has no averages (EMA), so --no-ema changes nothing.')
     if publishing.left_out(content, kept):
         say(f'Left out: {", ".join(publishing.left_out(content, kept))}.')
-    day = publishing.training_day(content.get('meta') or {})
+    day = publishing.training_day(recorded_meta(content))
     return publishing.checkpoint_bytes(kept), cfg, day
 
 

@@ -66,7 +66,7 @@ def main():
     if args.json and is_main_process():
         metrics = {key: round(float(v), 4) for key, v in metrics.items()}
         row = dict(config=args.config, checkpoint=args.checkpoint, **metrics)
-        print(json.dumps(row), file=result)
+        print(json.dumps(row), file=result, flush=True)
 
 
 if __name__ == '__main__':
