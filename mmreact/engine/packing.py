@@ -37,7 +37,7 @@ def load_model(cfg: Config, checkpoint: Union[str, Path]) -> nn.Module:
 def build_model(cfg: Config) -> nn.Module:
     """Build a config's model (``data_preprocessor`` included), for testing.
     """
-    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    init_default_scope(cfg.get('default_scope') or 'mmpretrain')
     model = dict(cfg.model)
     if cfg.get('data_preprocessor') is not None:  # as Runner does
         model.setdefault('data_preprocessor', dict(cfg.data_preprocessor))
@@ -116,7 +116,7 @@ def batches(cfg: Config,
     Raises:
         ValueError: If the preprocessing makes other numbers.
     """
-    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    init_default_scope(cfg.get('default_scope') or 'mmpretrain')
     batch, done = [], 0
     for sample in samples(cfg, number):
         batch.append(sample)

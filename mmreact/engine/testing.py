@@ -135,7 +135,8 @@ def use_tta(cfg: Config) -> None:
 def _test(cfg: Config, num_classes: Optional[int], out: Optional[str],
           out_item: str, tta: bool) -> Dict[str, float]:
     """Run the test loop and save what is asked for."""
-    init_default_scope(cfg.setdefault('default_scope', 'mmpretrain'))
+    cfg.default_scope = cfg.get('default_scope') or 'mmpretrain'
+    init_default_scope(cfg.default_scope)
     if tta:
         use_tta(cfg)
     check_dataset(cfg.test_dataloader.dataset, num_classes)

@@ -19,6 +19,7 @@ from .checks import check_plan
 from .fingerprint import (check_same_training, make_fingerprint, read_record,
                           write_record)
 from .plan import Run
+from .trainable import check_trainable
 
 
 def start_distributed(launcher: str, dist_cfg: Optional[dict] = None) -> None:
@@ -80,7 +81,9 @@ def train_plan(runs: List[Run],
         resume = 'auto'
     start_distributed(launcher, runs[-1].cfg.get('env_cfg',
                                                  {}).get('dist_cfg'))
-    init_default_scope(runs[-1].cfg.get('default_scope', 'mmpretrain'))
+    init_default_scope(runs[-1].cfg.get('default_scope') or 'mmpretrain')
+    for run in runs:
+        check_trainable(run.name, run.cfg)
     from_rank_0(_check_work_dirs, runs, resume)
     needed = from_rank_0(_needed, runs)
     from_rank_0(check_plan, [run for run in runs if run.name in needed],
@@ -184,7 +187,7 @@ def _train(run: Run, action: dict, reset_head: bool, launcher: str) -> None:
     cfg = deepcopy(run.cfg)  # fingerprints need it as it is
     cfg.work_dir = str(run.work_dir)
     cfg.launcher = launcher
-    cfg.setdefault('default_scope', 'mmpretrain')
+    cfg.default_scope = cfg.get('default_scope') or 'mmpretrain'
     cfg.experiment_name = f'{run.name}_{time.time_ns()}'
     cfg.randomness = dict(cfg.get('randomness') or {}, seed=action['seed'])
     cfg.resume = action['do'] == 'resume'
