@@ -226,3 +226,39 @@ def test_resume_of_a_config(small_configs, small_trained, tmp_path):
                        'train_cfg = dict(max_epochs=2)\nresume = True')
     assert final.name == 'epoch_2.pth'
     assert first.stat().st_mtime_ns == before
+
+
+def losses(work_dir):
+    lines = (work_dir / 'vis_data/scalars.json').read_text().splitlines()
+    return [row['loss'] for row in map(json.loads, lines) if 'loss' in row]
+
+
+def test_compiled_runs_resume(small_configs, tmp_path):
+    """To the weights of an undisturbed compiled training."""
+    text = "custom_hooks = [dict(type='ReproducibilityHook')]\n" \
+        "compile = dict(backend='eager')\ntrain_cfg = dict(max_epochs=2)\n"
+    final = train_text(tmp_path, small_configs / 'one.py', text)
+    expected = torch.load(final, weights_only=True)['state_dict']
+    final.unlink()  # back to the first epoch
+    train_text(tmp_path, small_configs / 'one.py', text + 'resume = True')
+    weights = torch.load(final, weights_only=True)['state_dict']
+    for key, value in expected.items():
+        assert torch.equal(weights[key], value), key
+
+
+@pytest.mark.slow
+def test_compiled_by_inductor(small_configs, tmp_path):
+    """To a learning rate of 0, where a compiled Adam gives NaN."""
+    text = 'model = dict(backbone=dict(arch=[(16, 1)]))\n' \
+        'param_scheduler = dict(end=1)\n' + ONE_EPOCH
+    found = []
+    for name, line in (('plain', ''), ('compiled', 'compile = True')):
+        final = train_text(tmp_path, small_configs / 'one.py', text + line)
+        weights = torch.load(final, weights_only=True)['state_dict']
+        assert all(v.isfinite().all() for v in weights.values())
+        log, = final.parent.glob('2*')
+        found.append(losses(log))
+        final.parent.rename(tmp_path / name)
+    assert len(found[0]) == 4
+    assert found[1][0] == pytest.approx(found[0][0], rel=1e-5)
+    assert found[1] == pytest.approx(found[0], rel=1e-2)
