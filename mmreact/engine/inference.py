@@ -1,4 +1,5 @@
 """Classify single images with a checkpoint."""
+import sys
 from pathlib import Path
 from typing import Optional, Union
 
@@ -12,7 +13,7 @@ from ..utils.config_files import read_config
 from ..utils.recorded_config import recorded_config
 from .packing import class_names, load_model
 from .stages.checks import get_num_classes
-from .test_images import image_preprocessing, training_images
+from .test_images import image_preprocessing, note_on_sizes, training_images
 
 
 def checkpoint_predict(checkpoint: Union[str, Path],
@@ -45,6 +46,8 @@ def checkpoint_predict(checkpoint: Union[str, Path],
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
     model = load_model(cfg, checkpoint).to(device)
     say_trained_on(training_images(cfg).text)
+    if note_on_sizes(prepare):
+        print(note_on_sizes(prepare), file=sys.stderr)
 
     @torch.inference_mode()
     def predict(file: Path) -> Prediction:

@@ -90,6 +90,21 @@ def image_preprocessing(cfg: Config,
     return take_any_size(made, known, objects) if known else made
 
 
+def note_on_sizes(preprocessing: Optional[Preprocessing]) -> str:
+    """What becomes of images that nothing resizes; empty if they are."""
+    if preprocessing is None or preprocessing.resize is not None:
+        return ''
+    if preprocessing.crop is None:
+        seen = ('they reach the network as large as they are, and it is right '
+                'for sizes that the data set has')
+    else:
+        seen = ('of those that are larger than the images of the data set, '
+                'the network sees the middle only')
+    return (f'Note: the test pipeline does not resize images: {seen}. Resize '
+            'in the pipeline. Or let the data set be found: if all of its '
+            'images have one size, others are resized to it.')
+
+
 def _raw_size(cfg: Config, made: Preprocessing) -> Optional[Tuple[int, int]]:
     """Height and width of the data set's images, if all have the same."""
     size = training_images(cfg).size

@@ -190,10 +190,10 @@ def _shift(image: Image.Image) -> int:
 
 
 def _upper_bits(image: Image.Image, shift: int) -> Image.Image:
-    values = np.asarray(image).astype(np.int32) >> shift
+    values = (np.asarray(image) >> shift).astype(np.uint8)
     if _tiff(image, PHOTOMETRIC) == 0:  # Pillow leaves white at 0
         values = 255 - values
-    return Image.fromarray(values.clip(0, 255).astype(np.uint8))
+    return Image.fromarray(values)
 
 
 def _tiff(image: Image.Image, tag: int) -> Any:

@@ -7,7 +7,8 @@ from mmengine.config import Config
 from PIL import Image
 
 import mmreact.models  # noqa: F401, registers
-from mmreact.engine.test_images import image_preprocessing, input_size
+from mmreact.engine.test_images import (image_preprocessing, input_size,
+                                        note_on_sizes)
 from mmreact.export import LoweringError
 from mmreact.packed import Preprocessing, Resize
 
@@ -85,6 +86,8 @@ def test_folders_of_several_sizes(tmp_path):
     cfg = folder(tmp_path, (40, 24), (41, 24))
     assert image_preprocessing(cfg).resize is None
     assert input_size(cfg) == (24, 40)
+    note = note_on_sizes(image_preprocessing(cfg))
+    assert 'does not resize' in note and 'as large as they are' in note
 
 
 def test_a_crop_without_resizing(tmp_path):
@@ -92,10 +95,11 @@ def test_a_crop_without_resizing(tmp_path):
     cfg = folder(tmp_path, (40, 24), pipeline=(LOAD, crop, PACK))
     made = image_preprocessing(cfg)
     image = np.random.default_rng(0).integers(0, 256, (24, 40, 3), np.uint8)
-    assert made.resize.size == (24, 40)
+    assert made.resize.size == (24, 40) and not note_on_sizes(made)
     assert np.array_equal(made.pixels(image), image[2:22, 10:30])
     cfg.test_dataloader.dataset.data_root = '/nowhere'
-    assert image_preprocessing(cfg).resize is None
+    made = image_preprocessing(cfg)
+    assert made.resize is None and 'the middle only' in note_on_sizes(made)
     assert input_size(cfg) == (20, 20)
 
 

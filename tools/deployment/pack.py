@@ -8,15 +8,6 @@ from mmreact.utils.cli import add_cfg_options
 #: Exit code where --verify finds no mistake, but too many other predictions.
 UNDECIDED = 3
 
-#: What becomes of images that the test pipeline does not resize: of those that
-#: are cropped, and those that are left as they are.
-LEFT_ALONE = (
-    'Of an image that is larger than those of the data set, it sees the '
-    'middle only. Resize in the test pipeline, or pack where the data set is: '
-    'if all of its images have one size, others are then resized to it.',
-    'It takes images as large as they are, and is right for such as the data '
-    'set has. Resize in the test pipeline if they are to have one size.')
-
 
 def parse_args():
     parser = argparse.ArgumentParser(
@@ -84,6 +75,7 @@ def main():
     args = parse_args()
     import mmreact.models  # noqa: F401, registers
     from mmreact.engine.packing import load_model, pack
+    from mmreact.engine.test_images import note_on_sizes
     from mmreact.packed import save_packed
     from mmreact.utils.checkpoint import CheckpointError
     from mmreact.utils.config_files import read_config
@@ -113,12 +105,9 @@ def main():
     os.replace(path, args.out)
     whole = sum(v.numel() * v.element_size()
                 for v in model.state_dict().values())
-    made = packed.preprocessing
-    if made is not None and made.resize is None:
-        print(
-            'Note: the test pipeline does not resize images, nor does the '
-            'packed file. ' + LEFT_ALONE[made.crop is None],
-            file=sys.stderr)
+    note = note_on_sizes(packed.preprocessing)
+    if note:
+        print(note, file=sys.stderr)
     print(f'{args.out}: {size:,} bytes; the weights of the checkpoint: '
           f'{whole:,} bytes, {whole / size:.1f} times as many.')
 
