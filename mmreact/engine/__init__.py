@@ -2,6 +2,7 @@
 from .. import compat  # noqa: F401, isort: skip
 from ..datasets import transforms  # noqa: F401, registers
 from ..utils.checkpoint import use_in_mmengine
+from . import inferencer  # noqa: F401, networks of one channel
 from .atomic_backend import AtomicLocalBackend
 from .hooks import (BinaryStatsHook, EstimatorScheduleHook, NonFiniteError,
                     NonFiniteHook, OPsCounterHook, ProgressHook,
