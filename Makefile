@@ -15,12 +15,14 @@ PHOTOGRAPHS := requirements/photographs.txt
 CHECK := $(BIN)/python tools/misc/ensure_cv2.py && $(BIN)/python -W ignore \
 	-c 'import cv2, torch, torchvision, mmengine, mmcv, mmpretrain, mmreact'
 
-.PHONY: help setup demo test test-onedl lint format clean
+.PHONY: help setup demo test test-avx2 test-onedl lint format clean
 
 help:
 	@echo 'make setup   install everything into $(VENV) (reused when current)'
 	@echo 'make demo    run tools/demo.py; DEMO_ARGS="..." are passed on'
 	@echo 'make test    run the tests; TEST_ARGS="..." are passed to pytest'
+	@echo 'make test-avx2  the tests of what is computed, on AVX2 alone as far'
+	@echo '             as kernels and libraries can be held to it'
 	@echo 'make test-onedl  the same on maintained forks of the OpenMMLab'
 	@echo '             packages, in .venv-onedl (docs/compatibility.md)'
 	@echo 'make lint    check the style and change nothing'
@@ -63,6 +65,20 @@ demo: setup
 # -E: whatever PYTHON* variables say.
 test: setup
 	$(BIN)/python -E -m pytest $(TEST_ARGS)
+
+# By oneDNN (in torch and OpenVINO), torch, MKL, NumPy, its OpenBLAS, and our
+# kernels. ONNX Runtime cannot be told: an emulated processor runs it in
+# tests/test_benchmarks/test_saturation.py.
+test-avx2: export ONEDNN_MAX_CPU_ISA := AVX2
+test-avx2: export ATEN_CPU_CAPABILITY := avx2
+test-avx2: export MKL_ENABLE_INSTRUCTIONS := AVX2
+test-avx2: export NPY_DISABLE_CPU_FEATURES := X86_V4 AVX512_ICL AVX512_SPR
+test-avx2: export OPENBLAS_CORETYPE := Haswell
+test-avx2: export MMREACT_KERNEL := avx2
+test-avx2: setup
+	$(BIN)/python -E -m pytest $(TEST_ARGS) tests/test_functional \
+		tests/test_layers tests/test_export tests/test_packed \
+		tests/test_benchmarks
 
 # An environment of its own: the forks lie where the originals would.
 test-onedl:

@@ -59,12 +59,16 @@ def run(command, program, x, names, folder, **environment):
     save_packed(folder / 'net', PackedFile(program))
     x.tofile(folder / 'input')
     n, _, h, w = x.shape
+    environ = {k: v for k, v in os.environ.items() if k != 'MMREACT_KERNEL'}
     out = subprocess.run([
         *command, folder / 'net', folder / 'input', *map(str,
                                                          (n, h, w)), *names
     ],
                          capture_output=True,
-                         env=dict(os.environ, **environment))
+                         env={
+                             **environ,
+                             **environment
+                         })
     assert out.returncode == 0, out.stderr
     values, results, at = program.infer(x.shape[1:], n), {}, 0
     for name in names:
