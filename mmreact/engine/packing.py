@@ -74,12 +74,20 @@ def pack(cfg: Config,
     source = dict(
         config=str(cfg.filename or ''),
         checkpoint=str(checkpoint),
-        checkpoint_sha256=hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+        checkpoint_sha256=_sha256(path),
         mmreact=__version__)
     if training_images(cfg).text:
         source['images'] = training_images(cfg).text
     names = class_names(cfg, load_checkpoint(path), number)
     return PackedFile(program, made, names, source)
+
+
+def _sha256(path: Union[str, Path]) -> str:
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def class_names(cfg: Config, checkpoint: Mapping,

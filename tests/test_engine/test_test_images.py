@@ -103,6 +103,20 @@ def test_a_crop_without_resizing(tmp_path):
     assert input_size(cfg) == (20, 20)
 
 
+@pytest.mark.parametrize('name,size', [
+    ('imagenet_bs32', 224),
+    ('imagenet_bs32_crop', 224),
+    ('custom_bs32', 224),
+    ('cifar10_bs256', 32),
+    ('fashion_mnist_bs128', 32),
+])
+def test_sizes_of_our_pipelines(name, size):
+    """None of the data sets is there."""
+    cfg = base(name)
+    cfg.test_dataloader.dataset.data_root = '/nowhere'
+    assert input_size(cfg) == (size, size)
+
+
 @pytest.mark.parametrize('pipeline,size', [
     ([LOAD, dict(type='EfficientNetCenterCrop', crop_size=240)], 240),
     ([LOAD, dict(type='torchvision/Resize', size=[99, 99])], 99),

@@ -259,6 +259,7 @@ else:
     raise AssertionError""") < 20e6
 
 
+@pytest.mark.slow
 def test_a_large_photograph_is_held_once(tmp_path, peak_memory):
     """8000x6000 pixels took six copies; Pillow's has 4 bytes a pixel."""
     path = tmp_path / 'large.jpg'

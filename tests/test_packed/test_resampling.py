@@ -56,6 +56,7 @@ def test_the_crop_of_a_long_image(size, filter):
     assert np.array_equal(resize(image, (28, 28)), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('size', [(60000, 1), (1, 60000), (8000, 1),
                                   (16000, 3), (1000000, 1), (65500, 5)])
 def test_small_files_of_long_images_cost_little(size, tmp_path, peak_memory):
