@@ -12,8 +12,8 @@ from ..packed import ops
 from .draft import Draft
 
 #: Into these a scale and a shift behind them are folded.
-LINEAR = (ops.Conv2d, ops.Linear, ops.BinaryConv2d, ops.BinaryLinear,
-          ops.Affine)
+LINEAR = (ops.Conv2d, ops.ConvTranspose2d, ops.Linear, ops.BinaryConv2d,
+          ops.BinaryLinear, ops.Affine)
 
 
 def fold(draft: Draft) -> None:
@@ -93,6 +93,14 @@ def _fold_into_linear(draft: Draft, affine: ops.Affine) -> None:
         column = scale.reshape(-1, *[1] * (before.weight.ndim - 1))
         constants = dict(
             weight=column * before.weight, bias=scale * before.bias + shift)
+    elif isinstance(before, ops.ConvTranspose2d):
+        # (groups, inputs, outputs, kh, kw) of each group
+        weight = before.weight.reshape(before.groups, -1,
+                                       *before.weight.shape[1:])
+        weight = scale.reshape(before.groups, 1, -1, 1, 1) * weight
+        constants = dict(
+            weight=weight.reshape(before.weight.shape),
+            bias=scale * before.bias + shift)
     else:
         constants = dict(
             scale=scale * before.scale, shift=scale * before.shift + shift)

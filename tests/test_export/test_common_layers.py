@@ -8,7 +8,7 @@ from torchvision.ops import StochasticDepth
 
 from mmreact.export import LoweringError, lower, verify
 from mmreact.layers import BinaryConv2d, RSign
-from mmreact.packed import INPUT, ops
+from mmreact.packed import ops
 from mmreact.packed.native import NativeBackend
 from mmreact.packed.reference import ReferenceBackend
 
@@ -109,6 +109,9 @@ CASES = [
                         bias=False), [ops.ConvTranspose2d]),
     (nn.ConvTranspose2d(6, 4, (2, 3), dilation=2,
                         padding=(1, 3)), [ops.ConvTranspose2d]),
+    (nn.Sequential(
+        nn.ConvTranspose2d(6, 4, 3, 2, groups=2), nn.BatchNorm2d(4),
+        nn.ReLU()), [ops.ConvTranspose2d, ops.Clamp]),
     (nn.ZeroPad2d((0, 1, 2, 3)), [ops.Pad]),
     (nn.ConstantPad2d((1, 0, 0, 2), -0.5), [ops.Pad]),
     (nn.ZeroPad2d((-1, 1, 2, -3)), [ops.Crop, ops.Pad]),
@@ -178,14 +181,20 @@ def test_padded_signs(pad, images):
     assert all(check.ok for check in report.layers), report
 
 
-def test_a_zero_border_of_signs_stays_on_bits(images):
-    """The native engine does not turn the signs into real numbers."""
-    layer = randomized(padded_block(nn.ZeroPad2d((0, 1, 0, 1))))
-    program = lower(layer, (6, 7, 8))
-    kinds = {k: v.kind for k, v in program.infer((6, 7, 8)).items()}
-    pad = next(op for op in program.operations if isinstance(op, ops.Pad))
-    assert kinds[pad.inputs[0]] == 'sign' and kinds[pad.name] == 'real'
-    assert INPUT in kinds
+def test_a_border_is_as_the_padding_of_the_convolution(images):
+    """Natively the same bits, with a border in front or without."""
+    x, results = images(2, 6, 7, 8), []
+    for pad, padding in [(nn.ZeroPad2d(2), 0), (nn.ZeroPad2d(1), 1),
+                         (nn.Identity(), 2)]:
+        layer = randomized(
+            nn.Sequential(
+                RSign(6), pad, BinaryConv2d(6, 40, 3, 2, padding=padding)))
+        program = lower(layer, (6, 7, 8))
+        results.append(
+            NativeBackend(program, 1).run(x.numpy(),
+                                          [program.output])[program.output])
+    assert np.array_equal(results[0], results[2])
+    assert np.array_equal(results[1], results[2])
 
 
 @pytest.mark.parametrize('layer,message', [
