@@ -2,7 +2,42 @@
 // producer, and storing. Part of tile.h.
 
 inline VF hardsigmoid(VF x) {
-  return smaller(larger(x + splat(3), splat(0)), splat(6)) / splat(6);
+  return smaller(splat(6), larger(splat(0), x + splat(3))) / splat(6);
+}
+
+// exp(x) for x from -87 to 88, at the ends for what is beyond: 2^n times the
+// series of exp(r), with x = n log(2) + r and |r| at most half of log(2).
+// Products are rounded before they are added, also where that is one
+// instruction, so that all kernels give the same bits.
+inline VF exponential(VF x) {
+  constexpr float kMagic = 12582912;  // sums with it are rounded to integers
+  constexpr int32_t kMagicBits = 0x4B400000;
+  x = smaller(splat(88), larger(splat(-87), x));  // NaN stays NaN
+  const VF shifted = x * splat(1.44269504f) + splat(kMagic);
+  const VF n = shifted - splat(kMagic);
+  // log(2) in two parts; the product with the first one is exact.
+  const VF r = (x - n * splat(0.693359375f)) + n * splat(2.12194440e-4f);
+  VF sum = splat(1.f / 5040);
+  constexpr float kTerms[] = {1.f / 720, 1.f / 120, 1.f / 24, 1.f / 6, 0.5f};
+  for (const float term : kTerms) sum = sum * r + splat(term);
+  sum = sum * r * r + r + splat(1);
+  const VI exponent = reinterpret_cast<VI>(shifted) - kMagicBits + 127;
+  return sum * reinterpret_cast<VF>(exponent << 23);
+}
+
+// kSigmoid, kSiLU or kGELUTanh.
+__attribute__((noinline)) void apply_sigmoid(Post kind, float* values,
+                                             int count) {
+  constexpr float kTwice = 1.5957691216f;  // 2 sqrt(2 / pi)
+  for (int i = 0; i < count; i += kLanes) {
+    const VF x = load(values + i);
+    VF inner = x;
+    if (kind == Post::kGELUTanh)
+      inner = splat(kTwice) * (x + splat(0.044715f) * (x * x * x));
+    const VF divisor = splat(1) + exponential(-inner);
+    store_block<true>(values + i, 0, kBlock,
+                      (kind == Post::kSigmoid ? splat(1) : x) / divisor);
+  }
 }
 
 // Applies an operation to a tile in registers. What is rare goes through
@@ -85,12 +120,20 @@ inline __attribute__((always_inline)) void apply(const PostOp& op,
     case Post::kHardswish:
       each<P>([&](int p, int j) { v[p][j] *= hardsigmoid(v[p][j]); });
       break;
-    case Post::kAbs:
     case Post::kSigmoid:
-    case Post::kTanh:
     case Post::kSiLU:
+    case Post::kGELUTanh: {
+      float values[P][kBlock];
+      each<P>([&](int p, int j) {
+        store_block<true>(values[p], j, kBlock, v[p][j]);
+      });
+      apply_sigmoid(op.kind, values[0], P * kBlock);
+      each<P>([&](int p, int j) { v[p][j] = load(values[p] + j * kLanes); });
+      break;
+    }
+    case Post::kAbs:
+    case Post::kTanh:
     case Post::kGELU:
-    case Post::kGELUTanh:
     case Post::kELU:
     case Post::kSoftplus: {
       float values[P][kBlock];

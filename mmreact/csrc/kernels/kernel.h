@@ -43,13 +43,13 @@ enum class Post : int32_t {
   kClamp,          // min(max(v, low), high)
   kHardsigmoid,    // min(max(v + 3, 0), 6) / 6
   kHardswish,      // v times that
+  kSigmoid,
+  kSiLU,
+  kGELUTanh,
   // Rare ones: see apply_rare.
   kAbs,
-  kSigmoid,
   kTanh,
-  kSiLU,
   kGELU,
-  kGELUTanh,
   kELU,
   kSoftplus,
 };
