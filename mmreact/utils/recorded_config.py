@@ -6,7 +6,7 @@ only what is registered by a plain name may be built from them: MMEngine also
 imports what a dotted ``type`` names.
 """
 import ast
-from typing import Any, Iterator, Mapping, Tuple
+from typing import Any, Iterable, Iterator, Mapping, Tuple
 
 from mmengine.config import Config
 
@@ -15,6 +15,8 @@ from .checkpoint import CheckpointError
 CLASSIFIERS = ('ImageClassifier', 'DistilledImageClassifier')
 #: Whose names are looked up. MMEngine would import any other package.
 SCOPES = ('mmpretrain', 'mmreact', 'mmengine')
+#: Characters of a config; those of this repository have some 20,000.
+LONGEST = 1_000_000
 HINT = 'Name its config instead: --config FILE.'
 
 
@@ -41,7 +43,8 @@ def recorded_config(checkpoint: Mapping, source: str) -> Config:
     try:
         found = usable_part(_read(text))
         _check(found)
-    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+    except (ValueError, TypeError, SyntaxError, RecursionError,
+            MemoryError) as error:
         raise CheckpointError(f'The config in {source} cannot be used: '
                               f'{error}. {HINT}') from error
     return Config(found)
@@ -69,6 +72,9 @@ def usable_part(cfg: Mapping) -> dict:
 
 def _read(text: str) -> dict:
     """The values that a config's source assigns."""
+    if len(text) > LONGEST:
+        raise ValueError(f'it has {len(text):,} characters, and at most '
+                         f'{LONGEST:,} are read')
     found = {}
     for node in ast.parse(text).body:
         if not (isinstance(node, ast.Assign) and len(node.targets) == 1
@@ -84,18 +90,33 @@ def _value(node: ast.AST) -> Any:
         items = [_value(item) for item in node.elts]
         return items if isinstance(node, ast.List) else tuple(items)
     if isinstance(node, ast.Dict) and None not in node.keys:
-        return dict(zip(map(_value, node.keys), map(_value, node.values)))
+        return _dict(zip(map(_value, node.keys), map(_value, node.values)))
     if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
             and node.func.id == 'dict' and len(node.args) < 2
             and all(keyword.arg for keyword in node.keywords)):
         pairs = {keyword.arg: _value(keyword.value)
                  for keyword in node.keywords}  # yapf: disable
-        return dict(*map(_value, node.args), **pairs)
+        first, = map(_value, node.args or [ast.Dict([], [])])
+        if not isinstance(first, dict):
+            raise ValueError(f'its line {node.lineno} makes a dict of '
+                             f'something else: {ast.unparse(node)[:60]}')
+        return {**first, **pairs}
     try:
         return ast.literal_eval(node)  # numbers, also negative ones, strings
     except ValueError:
         raise ValueError(f'its line {node.lineno} is more than plain values: '
                          f'{ast.unparse(node)[:60]}') from None
+
+
+def _dict(pairs: Iterable[Tuple[Any, Any]]) -> dict:
+    """A dict whose keys are texts or numbers, as in a config."""
+    found = dict()
+    for key, value in pairs:
+        if not isinstance(key, (str, int, float, type(None))):
+            raise ValueError(f'the key {str(key)[:40]} of a dict is no text '
+                             'or number')
+        found[key] = value
+    return found
 
 
 def _check(cfg: dict) -> None:
