@@ -155,6 +155,29 @@ def allow_plain_types() -> None:
     ])
 
 
+def read_configs_with_marks() -> None:
+    """Let MMEngine read configs that begin with a byte-order mark.
+
+    Editors on Windows write one before UTF-8, and Python takes it out of its
+    own source files. A config in another encoding is named. Remove when
+    MMEngine reads with the encoding ``utf-8-sig``.
+    """
+    from mmengine.config import config
+
+    def open_config(file, mode='r', encoding=None, **kwargs):
+        if mode != 'r' or encoding != 'utf-8':
+            return open(file, mode, encoding=encoding, **kwargs)
+        with open(file, 'rb') as f:
+            content = f.read()
+        try:
+            return io.StringIO(content.decode('utf-8-sig'), newline=None)
+        except UnicodeDecodeError as error:
+            raise ValueError(f'The config {file} is not in UTF-8 (byte '
+                             f'{error.start}). Save it as UTF-8.') from None
+
+    config.open = open_config
+
+
 def refuse_what_torch_refuses() -> None:
     """Have onedl-mmengine read checkpoints with ``torch.load`` alone.
 
@@ -282,6 +305,7 @@ def apply() -> None:
     allow_mmengine_checkpoints()
     allow_plain_types()
     refuse_what_torch_refuses()
+    read_configs_with_marks()
     find_own_configs()
     compile_without_updates()
 

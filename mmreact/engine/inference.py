@@ -1,5 +1,6 @@
 """Classify single images with a checkpoint."""
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Optional, Union
 
@@ -10,7 +11,7 @@ from ..packed.image_files import Predict
 from ..packed.model import Prediction, top_classes
 from ..utils.checkpoint import load_checkpoint
 from ..utils.config_files import read_config
-from ..utils.recorded_config import recorded_config
+from ..utils.recorded_config import recorded_config, using_recorded
 from .packing import class_names, load_model
 from .stages.checks import get_num_classes
 from .test_images import image_preprocessing, note_on_sizes, training_images
@@ -41,10 +42,11 @@ def checkpoint_predict(checkpoint: Union[str, Path],
     content = load_checkpoint(checkpoint)
     cfg = read_config(config) if config else recorded_config(
         content, str(checkpoint))
-    prepare = image_preprocessing(cfg)
-    names = class_names(cfg, content, get_num_classes(cfg.model))
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    model = load_model(cfg, checkpoint).to(device)
+    with nullcontext() if config else using_recorded(checkpoint):
+        prepare = image_preprocessing(cfg)
+        names = class_names(cfg, content, get_num_classes(cfg.model))
+        model = load_model(cfg, checkpoint).to(device)
     say_trained_on(training_images(cfg).text)
     if note_on_sizes(prepare):
         print(note_on_sizes(prepare), file=sys.stderr)

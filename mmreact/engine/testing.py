@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from .. import compat
 from ..packed.file import load_packed
 from ..utils.checkpoint import local_checkpoint
+from .loaders import leave_workers_out
 from .stages.checks import check_dataset, get_num_classes
 from .stages.train import start_distributed
 
@@ -141,6 +142,7 @@ def _test(cfg: Config, num_classes: Optional[int], out: Optional[str],
         use_tta(cfg)
     check_dataset(cfg.test_dataloader.dataset, num_classes)
     cfg.resume = False
+    leave_workers_out(cfg)
     runner = Runner.from_cfg(cfg)
     if out and out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=out))

@@ -6,6 +6,7 @@ only what is registered by a plain name may be built from them: MMEngine also
 imports what a dotted ``type`` names.
 """
 import ast
+from contextlib import contextmanager
 from typing import Any, Iterable, Iterator, Mapping, Tuple
 
 from mmengine.config import Config
@@ -48,6 +49,21 @@ def recorded_config(checkpoint: Mapping, source: str) -> Config:
         raise CheckpointError(f'The config in {source} cannot be used: '
                               f'{error}. {HINT}') from error
     return Config(found)
+
+
+@contextmanager
+def using_recorded(source: Any) -> Iterator[None]:
+    """Within, what a recorded config does not say right is a CheckpointError.
+
+    Its values are read without being checked, and any may be of a wrong type.
+    """
+    try:
+        yield
+    except (AttributeError, AssertionError, KeyError, IndexError, MemoryError,
+            OverflowError, RecursionError, TypeError) as error:
+        raise CheckpointError(
+            f'The config in {source} cannot be used: '
+            f'{type(error).__name__}: {str(error)[:200]}. {HINT}') from error
 
 
 def usable_part(cfg: Mapping) -> dict:

@@ -390,3 +390,15 @@ def test_precise_bn(tmp_path):
     assert torch.equal(other['backbone.0.weight'], state['backbone.0.weight'])
     assert not torch.allclose(other['backbone.1.running_mean'],
                               state['backbone.1.running_mean'])
+
+
+@pytest.mark.parametrize('keep', [[], ['meta'], ['meta', 'optimizer']])
+def test_weights_alone_cannot_be_resumed(checkpoint, tmp_path, keep):
+    content = torch.load(checkpoint, weights_only=True)
+    path = tmp_path / 'weights.pth'
+    torch.save({k: content[k] for k in ['state_dict', *keep]}, path)
+    runner = make_runner(
+        tmp_path, [StrictLoadHook()], load_from=str(path), resume=True)
+    with pytest.raises(
+            CheckpointError, match='no state of a training.*--from'):
+        runner.train()

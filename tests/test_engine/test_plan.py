@@ -11,7 +11,8 @@ from mmreact.engine.stages import (FingerprintError, Options, check_plan,
 from mmreact.engine.stages.checks import check_dataset
 from mmreact.engine.stages.fingerprint import (check_same_training,
                                                differences, flatten,
-                                               make_fingerprint, write_record)
+                                               make_fingerprint, read_record,
+                                               write_record)
 from mmreact.utils.checkpoint import CheckpointError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -295,3 +296,15 @@ def test_missing_data_in_wrappers(tmp_path, wrap):
     (root / 'train' / 'cat').mkdir(parents=True)
     (root / 'train' / 'cat' / '1.jpg').touch()
     check_dataset(wrap(dataset), num_classes=1)
+
+
+@pytest.mark.parametrize('text', [
+    '', 'no json', '[]', '3', '{}', '{"seed": 1}', '[' * 100_000,
+    '{"seed": 1, "fingerprint": []}', '{"seed": 1, "fingerprint": {}}',
+    '{"seed": 1, "fingerprint": {"num_processes": "2"}}', '\udcff'
+])
+def test_a_damaged_record_is_named(tmp_path, text):
+    path = tmp_path / 'fingerprint.json'
+    path.write_bytes(text.encode('utf-8', 'surrogateescape'))
+    with pytest.raises(FingerprintError, match=f'{path}.* cannot be used'):
+        read_record(tmp_path)

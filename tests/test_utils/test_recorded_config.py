@@ -2,8 +2,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
+from mmreact.engine.inference import checkpoint_predict
 from mmreact.utils.checkpoint import CheckpointError
 from mmreact.utils.recorded_config import recorded_config
 
@@ -113,3 +115,30 @@ def test_checkpoints_without_meta():
     for checkpoint in ({}, dict(meta=None), dict(meta=[1])):
         with pytest.raises(CheckpointError, match='does not say which'):
             recorded_config(checkpoint, 'net.pth')
+
+
+@pytest.mark.parametrize('change', [
+    ("test_dataloader = dict(dataset=dict(type='FashionMNIST', pipeline=3))"),
+    ("test_dataloader = dict(dataset=dict(type='FashionMNIST', "
+     'pipeline=[3]))'),
+    ("test_dataloader = dict(dataset=dict(type='NoSuchSet', pipeline=[]))"),
+    'data_preprocessor = 3',
+    "data_preprocessor = dict(mean='x', std='y')",
+    "model = dict(type='ImageClassifier', backbone=3)",
+    "model = dict(type='ImageClassifier', backbone=dict(type='NoSuchNet'))",
+    "model = dict(type='ImageClassifier', backbone=dict(type='VGG', y=1))",
+    "model = dict(type='ImageClassifier', head=[])",
+])
+def test_wrong_values_are_named(tmp_path, change):
+    """Whatever is built from them fails in words."""
+    cfg = Config.fromfile(SMALL)
+    text = f'{cfg.pretty_text}\n{change}\n'
+    path = tmp_path / 'net.pth'
+    torch.save(dict(meta=dict(cfg=text), state_dict=dict(a=WEIGHT)), path)
+    with pytest.raises((CheckpointError, ValueError)) as error:
+        checkpoint_predict(path, 5)
+    assert '\n' not in str(error.value) or 'does not fit' in str(error.value)
+
+
+SMALL = CONFIGS / 'reactnet/reactnet-small_1xb128_fashion-mnist.py'
+WEIGHT = torch.ones(1)

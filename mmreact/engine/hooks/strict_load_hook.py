@@ -3,8 +3,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop
 from mmpretrain.registry import HOOKS
 
-from ...utils.checkpoint import (CONFIG_HINT, RESET_HINT, as_they_are,
-                                 find_weights, with_head_of)
+from ...utils.checkpoint import (CONFIG_HINT, RESET_HINT, CheckpointError,
+                                 as_they_are, find_weights, with_head_of)
 from .bare_model import bare_model
 
 
@@ -43,6 +43,11 @@ class StrictLoadHook(Hook):
         starts = trains and not runner._resume
         reset = self.reset_head and starts
         source = runner._load_from or f'resumed in {runner.work_dir}'
+        if runner._resume and not {'meta', 'message_hub'} <= set(checkpoint):
+            raise CheckpointError(
+                f'{source} holds no state of a training (its keys: '
+                f'{", ".join(map(str, list(checkpoint)[:5]))}), so that it '
+                'cannot be resumed. Start from it: --from CKPT.')
         reading = find_weights(model, checkpoint, f'Checkpoint {source}',
                                with_head_of if reset else as_they_are,
                                RESET_HINT if starts else CONFIG_HINT)

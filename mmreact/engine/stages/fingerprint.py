@@ -84,11 +84,26 @@ def hash_file(path: Path) -> str:
 
 
 def read_record(work_dir: Path) -> Optional[dict]:
-    """The record of the training that a work directory belongs to."""
+    """The record of the training that a work directory belongs to.
+
+    Raises:
+        FingerprintError: If it is damaged.
+    """
     path = work_dir / FILE
     if not path.is_file():
         return None
-    return json.loads(path.read_text())
+    try:
+        record = json.loads(path.read_text('utf-8'))
+        if set(record) >= {'seed', 'fingerprint'} and isinstance(
+                record['fingerprint'].get('num_processes'), int):
+            return record
+        reason = 'it has other keys'
+    except (OSError, ValueError, TypeError, AttributeError,
+            RecursionError) as error:
+        reason = str(error)
+    raise FingerprintError(
+        f'{path}, the record of the training here, cannot be used: {reason}. '
+        'Bring it back from a copy, or use another --work-dir.')
 
 
 def write_record(work_dir: Path,

@@ -222,8 +222,8 @@ class _Planner:
                 'or give a checkpoint with --from.')
         checkpoint = checkpoint or source.get('checkpoint') or cfg.get(
             'load_from')
-        if checkpoint:
-            return Path(checkpoint)
+        if checkpoint:  # an address would lose a slash
+            return checkpoint if is_url(checkpoint) else Path(checkpoint)
         if source.get('config'):
             source.config = str(self._find(source.config, path))
             return self.add(Path(source.config), shared)

@@ -12,8 +12,9 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import BaseLoop, Runner
 
 from ... import compat
-from ...utils.checkpoint import CheckpointError, verify_file
+from ...utils.checkpoint import CheckpointError, local_checkpoint, verify_file
 from ..checkpoint_files import last_good
+from ..loaders import leave_workers_out
 from ..progress import later, summary
 from .checks import check_plan
 from .fingerprint import (check_same_training, make_fingerprint, read_record,
@@ -195,7 +196,8 @@ def _train(run: Run, action: dict, reset_head: bool, launcher: str) -> None:
     if not cfg.resume and run.start_from is not None:
         source = run.start_from
         cfg.load_from = str(
-            source.final_checkpoint if isinstance(source, Run) else source)
+            source.final_checkpoint
+            if isinstance(source, Run) else local_checkpoint(source))
     cfg.pop('start_from', None)  # the record names what it became
     if run.teacher is not None:
         source = run.teacher
@@ -217,6 +219,7 @@ def _train(run: Run, action: dict, reset_head: bool, launcher: str) -> None:
         progress.update(action['progress'])
     if cfg.train_cfg.pop('by_epoch', False):
         cfg.train_cfg.type = 'ResumableTrainLoop'
+    leave_workers_out(cfg)
     runner = Runner.from_cfg(cfg)
     try:
         runner.train()
