@@ -84,9 +84,9 @@ BAD = [
     dict(pad=[0, 0, 0, -1]),
     dict(pad=[0, 0, 0, 4097]),
     dict(pad=None),
-    dict(crop=[1, 9]),  # the network pools 2x2 windows of what is left
-    dict(resize=dict(RESIZE, mode='stretch', size=[1, 9])),
-    dict(resize=dict(RESIZE, mode='object', size=[1, 9]), crop=None),
+    dict(crop=[1, 1]),  # too small for the windows of the network
+    dict(resize=dict(RESIZE, mode='stretch', size=[1, 1])),
+    dict(resize=dict(RESIZE, mode='object', size=[1, 1]), crop=None),
 ]
 
 
