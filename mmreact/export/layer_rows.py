@@ -24,10 +24,12 @@ def binarized(site: Site, layer) -> Tensor:
     The signs are those of the layer's own precision, the scale has that of
     float64.
     """
-    site.array(layer.weight)  # NaN has no sign
+    site.require_finite(layer.weight)  # NaN has no sign
     function = get_weight_binarizer(layer.weight_binarizer).function
-    magnitude = function(layer.weight.detach().double()).abs()
-    return torch.where(layer.weight_signs(), magnitude, -magnitude)
+    weight, signs = function(
+        layer.weight.detach().double()), layer.weight_signs()
+    same = torch.equal(weight > 0, signs)
+    return weight if same else torch.where(signs, weight.abs(), -weight.abs())
 
 
 @lowers(BinaryConv2d)

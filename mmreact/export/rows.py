@@ -230,10 +230,13 @@ class Site:
         self.require(
             isinstance(tensor, torch.Tensor),
             'a constant of it depends on the image or is no tensor')
+        self.require_finite(tensor)
+        return tensor.detach().double().cpu().numpy()
+
+    def require_finite(self, tensor: torch.Tensor) -> None:
         if not tensor.is_floating_point() or not tensor.isfinite().all():
             self.fail(f'a tensor {tuple(tensor.shape)} of it is not floating '
                       'point or holds NaN or infinity')
-        return tensor.detach().double().cpu().numpy()
 
     def fail(self, why: str) -> None:
         raise LoweringError(f'{self.path!r} cannot be lowered: {why}.')

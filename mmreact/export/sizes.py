@@ -95,6 +95,11 @@ class Sized(fx.Proxy):
         return len(self.value) if _is_sequence(
             self.value) else super().__len__()
 
+    def __index__(self) -> int:
+        raise fx.proxy.TraceError(
+            'a fixed number is needed, by a loop or for a tensor that does '
+            'not depend on the image, where the number of images is given')
+
     def __iter__(self):
         if not isinstance(self.value, Tensor) and not _is_sequence(self.value):
             return super().__iter__()
@@ -143,8 +148,13 @@ def without_data(value):
         return value.value
     if isinstance(value, Tensor):
         return value.detach().to('meta')
+    if isinstance(value, torch.device):
+        return torch.device('meta')
     if isinstance(value, dict):
-        return {key: without_data(x) for key, x in value.items()}
+        return {
+            key: 'meta' if key == 'device' else without_data(x)
+            for key, x in value.items()
+        }
     if isinstance(value, slice):
         return slice(*map(without_data, (value.start, value.stop, value.step)))
     if type(value) in (tuple, list):

@@ -218,14 +218,22 @@ class _Tracer(fx.Tracer):
             args, kwargs = without_data(args), without_data(kwargs)
             if lists_images(target, args, kwargs):
                 return None
-            if kind == 'call_module':
-                return self._evaluate_layer(
-                    self.root.get_submodule(target), args, kwargs)
-            if kind == 'call_method':
-                return getattr(args[0], target)(*args[1:], **kwargs)
-            return target(*args, **kwargs)
+            if target in ('cpu', 'cuda'):
+                return args[0]
+            if target == 'to':
+                args = ['meta' if type(x) is str else x for x in args]
+            with torch.device('meta'):
+                return self._run(kind, target, args, kwargs)
         except Exception:
             return None
+
+    def _run(self, kind: str, target, args, kwargs):
+        if kind == 'call_module':
+            return self._evaluate_layer(
+                self.root.get_submodule(target), args, kwargs)
+        if kind == 'call_method':
+            return getattr(args[0], target)(*args[1:], **kwargs)
+        return target(*args, **kwargs)
 
     def _evaluate_layer(self, layer: nn.Module, args, kwargs):
         if isinstance(layer, nn.RNNBase):
@@ -288,7 +296,7 @@ def _explain(model: nn.Module, path: str, error: Exception) -> LoweringError:
     return LoweringError(
         f'The forward of {where if path else "the model"} cannot be traced: '
         f'{type(error).__name__}: {str(error).strip().splitlines()[0]}. A '
-        'forward may not branch on values of tensors. Put checks into a '
-        'function under torch.fx.wrap, choose between modules in the '
-        'constructor, or make the module a layer with a row of its own '
-        '(mmreact.export.lowers).')
+        'forward may not branch on values of tensors, nor make tensors for '
+        'the number of images. Put checks into a function under '
+        'torch.fx.wrap, choose between modules in the constructor, or make '
+        'the module a layer with a row of its own (mmreact.export.lowers).')

@@ -158,8 +158,8 @@ IDIOMS = dict(
         lambda x: torch.cat(torch.split(x, x.size(1) // 2, dim=1)[::-1], 1), ),
     chunked=(lambda x: torch.cat(torch.chunk(x, 4, dim=-3)[1:], 1), ),
     view_as=(lambda x: x.view(x.size(0), 3, 2, -1).view_as(x) + 1, ),
-    devices=(lambda x: (x.to(x.device).to(x.dtype).float().type_as(x)).
-             contiguous(memory_format=torch.channels_last) * 2, ),
+    devices=(lambda x: (x.to('cpu').cpu().to(x.device).to(x.dtype).float(
+    ).type_as(x)).contiguous(memory_format=torch.channels_last) * 2, ),
     data=(lambda x: x.data.detach().clone() - x, ),
     no_sizes=(lambda x: x *
               (1
@@ -237,6 +237,13 @@ REFUSED = [
     (lambda x: torch.stack([y * 2 for y in x]), ['cannot be iterated']),
     (lambda x: torch.cat(x.split(1)), ['of the channels']),
     (lambda x: x.unbind()[0], ['unbind']),
+    (lambda x: sum(x for _ in range(x.size(0))), ['the number of images']),
+    (lambda x: x + torch.ones(1, 6, 8, 8).expand(x.size(0), -1, -1, -1),
+     ['the number of images']),
+    (lambda x: x + torch.zeros(x.shape), ['zeros']),
+    (lambda x: x + torch.ones(x.size(0), 6, 1, 1, device=x.device), ['ones']),
+    (lambda x: x + torch.rand(x.shape, device='cpu').to('cpu'), ['rand']),
+    (lambda x: x + x.new_full(x.shape, 2).cpu(), ['new_full']),
     (lambda x: x if x.size(0) % 2 else x.sum(), ['cannot be traced']),
     (lambda x: x[0], ['some of the images']),
     (lambda x: x[:2], ['some of the images']),
