@@ -40,7 +40,8 @@ def count_ops(model: nn.Module, input_shape: Sequence[int]) -> OpsReport:
         ValueError: If it is a scripted model that hides its products.
     """
     _check_model(model)
-    like = next(model.parameters(), torch.empty(0))
+    like = next((p for p in model.parameters() if p.is_floating_point()),
+                torch.empty(0))
     size = torch.Size(input_shape).numel()
     # Distinct values of both signs, without the random generator.
     image = torch.linspace(-1.9, 2.3, size).view(1, *input_shape).to(like)
@@ -56,6 +57,9 @@ def _check_model(model: nn.Module) -> None:
         raise TypeError(
             f'count_ops takes a torch.nn.Module, got {type(model).__name__}. '
             'Of an ExportedProgram, give its module().')
+    if any(p.is_meta for p in model.parameters()):
+        raise ValueError('The model has parameters on the meta device, which '
+                         'hold no numbers. Build it on the CPU.')
     if any(map(nn.parameter.is_lazy, model.parameters())):
         raise ValueError(
             'The model has lazy layers, whose sizes are not known '

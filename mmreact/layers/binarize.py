@@ -1,5 +1,4 @@
 """Put 1-bit layers into a network that was not written for them."""
-from copy import deepcopy
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Dict, List, NamedTuple, Optional, Sequence, Union
@@ -12,10 +11,14 @@ from torch.nn.utils.parametrize import is_parametrized
 from ..functional import get_estimator, get_weight_binarizer
 from ..functional.estimators import Estimator
 from .binary import BinaryConv2d, BinaryLinear
+from .copying import copy_model
 from .rsign import RSign
 from .signed_layer import SignedLayer
 from .weight_reads import weight_readers
 
+#: Where a module keeps its hooks, which another module would not have.
+HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks',
+         '_backward_pre_hooks')
 #: What selects layers: a path with wildcards ('layer1.*.conv2') or a type.
 Selector = Union[str, type]
 
@@ -94,7 +97,7 @@ def binarize(model: nn.Module,
 
     1. is something that no 1-bit layer replaces (a subclass, a 1-d, 3-d or
        transposed convolution, padding other than zeros, a parametrized
-       weight);
+       weight, hooks, a forward that was replaced);
     2. is not called, because a module around it reads its weight
        (``F.linear(x, self.fc.weight)``, torch's fused transformer layers);
     3. is selected by ``exclude``, or not selected by ``include``;
@@ -119,11 +122,12 @@ def binarize(model: nn.Module,
 
     Raises:
         ValueError: For an unknown binarizer or estimator, a selector that
-            matches no layer, or if no layer is left to binarize.
+            matches no layer, if no layer is left to binarize, or for a
+            ScriptModule or a lazy layer.
     """
     get_weight_binarizer(weight_binarizer)
     get_estimator(estimator)
-    model = deepcopy(model)
+    model = copy_model(model)
     found = _find_layers(model)
     _check_selectors(found, [*(include or []), *exclude])
     names = list(found)
@@ -191,6 +195,10 @@ def _why_unsupported(module: nn.Module) -> str:
         return 'its weight is parametrized'
     if type(module) not in (nn.Conv2d, nn.Linear):
         return 'this type has no 1-bit form'
+    if 'forward' in vars(module) or '_conv_forward' in vars(module):
+        return 'its forward is not that of its type'
+    if any(getattr(module, name) for name in HOOKS):
+        return 'it has hooks'
     if getattr(module, 'padding_mode', 'zeros') != 'zeros':
         return f'padding_mode {module.padding_mode!r}'
     return ''

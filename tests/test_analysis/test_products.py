@@ -253,6 +253,8 @@ def test_what_cannot_be_counted():
             torch.export.export(plain(), (torch.ones(1, *SHAPE), )), SHAPE)
     with pytest.raises(ValueError, match='Call it once'):
         count_ops(nn.LazyLinear(3), SHAPE)
+    with pytest.raises(ValueError, match='meta device'):
+        count_ops(nn.Conv2d(4, 2, 3, device='meta'), SHAPE)
 
 
 class SignWithDetachedParts(nn.Module):

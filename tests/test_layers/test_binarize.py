@@ -132,6 +132,36 @@ def test_unsupported_layers_stay():
     assert model['fine'](torch.ones(1, 2, 3, 3)).shape == (1, 2, 3, 3)
 
 
+def test_layers_that_do_more_stay():
+    """Hooks and forwards that a 1-bit layer in their place would not have."""
+    net = nn.Sequential(*(nn.Linear(2, 2) for _ in range(7)))
+    net[1].register_forward_hook(lambda module, args, out: 2 * out)
+    net[2].register_forward_pre_hook(lambda module, args: args)
+    net[3].register_full_backward_hook(lambda module, grad, out: None)
+    net[4].forward = lambda x: x + net[4].weight.sum()
+    model, report = mmreact.binarize(net)
+    assert names(report.binarized) == ['5']
+    assert [layer.reason for layer in report.kept[1:-1]] == [
+        *['it has hooks'] * 3, 'its forward is not that of its type'
+    ]
+    x = torch.ones(1, 2)
+    assert torch.equal(model[1](x), net[1](x))
+
+
+@pytest.mark.filterwarnings('ignore:.*weight_norm.*:FutureWarning')
+def test_models_in_wrappers():
+    net = small()
+    net[3] = nn.utils.weight_norm(net[3])
+    net(torch.ones(1, 3, 8, 8))
+    for model in (torch.compile(net), nn.DataParallel(net)):
+        found, report = mmreact.binarize(model)
+        assert type(found) is nn.Sequential
+        assert names(report.binarized) == ['2', '6']
+        assert found(torch.ones(1, 3, 8, 8)).shape == (1, 2)
+    with pytest.raises(ValueError, match='lazy'):
+        mmreact.binarize(nn.Sequential(nn.LazyLinear(2), nn.Linear(2, 2)))
+
+
 def test_shared_layers_stay_shared():
     shared = nn.Linear(2, 2)
     net = nn.Sequential(nn.Linear(2, 2), shared, shared, nn.Linear(2, 2))
