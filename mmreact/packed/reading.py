@@ -139,6 +139,9 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 def _check_size(image: Image.Image) -> None:
     pixels = image.width * image.height
+    if not pixels:
+        raise ValueError(f'it has {image.width}x{image.height} pixels, so '
+                         'there is nothing to see')
     if pixels > MAX_PIXELS:
         raise ValueError(f'it has {image.width}x{image.height} pixels; at '
                          f'most {MAX_PIXELS:,} are decoded. Make it smaller')

@@ -238,6 +238,8 @@ def test_images_of_users_stay_as_they_are():
     ('', 'Cannot read the image'),
     (5, 'image of Pillow or an array, not int'),
     (dict(a=1), 'not dict'),
+    (Image.new('RGB', (0, 5)), 'it has 0x5 pixels'),
+    (Image.new('L', (5, 0)), 'it has 5x0 pixels'),
 ])
 def test_what_is_no_image(source, words):
     with pytest.raises(ImageError, match=words):
