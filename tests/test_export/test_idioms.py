@@ -270,3 +270,54 @@ def test_refused_in_words(function, words):
         lower(Function(function), (6, 8, 8))
     for word in words:
         assert word in str(error.value)
+
+
+class Functional(nn.Module):
+    """Calls functions with parameters and buffers of its own."""
+
+    def __init__(self):
+        super().__init__()
+        for name, shape in dict(
+                kernel=(8, 3, 3, 3),
+                bias=(8, ),
+                scale=(8, ),
+                slope=(8, ),
+                weight=(5, 8)).items():
+            setattr(self, name, nn.Parameter(torch.randn(shape)))
+        self.register_buffer('mean', torch.randn(8))
+        self.register_buffer('variance', torch.rand(8) + 0.5)
+
+    def forward(self, x):
+        x = F.conv2d(x, self.kernel, self.bias, 2, padding=1, groups=2)
+        x = F.batch_norm(x, self.mean, self.variance, self.scale, self.bias)
+        x = F.prelu(x, self.slope) + F.leaky_relu(x, 0.3)
+        x = F.relu6(F.max_pool2d(x, 2, 1)) + F.hardtanh(
+            x[:, :, 1:, :-1]) + F.sigmoid(x[:, :, :-1, 1:]).clamp_min(0.6)
+        x = F.dropout2d(torch.tanh(x), 0.5, self.training)
+        x = F.adaptive_avg_pool2d(x.relu(), 1).flatten(1)
+        return F.linear(x, F.normalize(self.weight), self.bias[:5])
+
+
+def test_functions_with_parameters(images):
+    """The row of a function serves its layer and its bare call."""
+    torch.manual_seed(0)
+    model, x = Functional().eval(), images(4, 6, 9, 9)
+    program = lower(model, (6, 9, 9))
+    report = verify(model, program, x)
+    assert report.verdict == 'verified', report.table()
+    with torch.no_grad():
+        truth = model(x).numpy()
+    result = ReferenceBackend(program).run(x.numpy(), [program.output])
+    np.testing.assert_allclose(
+        result[program.output], truth, rtol=1e-4, atol=1e-5)
+    assert [type(op) for op in program.operations[:1]] == [ops.Conv2d]
+
+
+def test_weights_that_depend_on_the_image_are_refused():
+    """A dynamic filter: a weight that is a value of the network."""
+
+    def dynamic(x, fc):
+        return F.linear(x.mean((2, 3)), fc(x.mean((2, 3))))
+
+    with pytest.raises(LoweringError, match='depends on the image'):
+        lower(Function(dynamic, nn.Linear(6, 6)), (6, 8, 8))
