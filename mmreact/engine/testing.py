@@ -7,8 +7,10 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import is_distributed
 from mmengine.evaluator import DumpResults
+from mmengine.model import BaseTTAModel
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from torch import nn
 
 from .. import compat
 from ..packed.file import load_packed
@@ -144,9 +146,28 @@ def _test(cfg: Config, num_classes: Optional[int], out: Optional[str],
     cfg.resume = False
     leave_workers_out(cfg)
     runner = Runner.from_cfg(cfg)
+    _let_averages_load(runner.model)
     if out and out_item == 'pred':
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=out))
     metrics = runner.test()
     if out and out_item == 'metrics':
         mmengine.dump(metrics, out)
     return metrics
+
+
+def _let_averages_load(model: nn.Module) -> None:
+    """Let test-time augmentation take averaged weights (EMA).
+
+    MMPretrain's EMAHook loads them without the name of the model around the
+    network, and does not say that none of them matches.
+    """
+
+    def add_name(module, state_dict, prefix, *args):
+        for key in list(state_dict):
+            if not key.startswith(f'{prefix}module.'):
+                rest = key.removeprefix(prefix)
+                state_dict[f'{prefix}module.{rest}'] = state_dict.pop(key)
+
+    for module in model.modules():
+        if isinstance(module, BaseTTAModel):
+            module.register_load_state_dict_pre_hook(add_name)

@@ -14,6 +14,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.config.lazy import LazyAttr, LazyObject
 from mmengine.registry import Registry
 
+from .. import compat  # noqa: F401, finds mmreact::
+
 #: Keys whose ``config`` names a config file.
 REFERENCES = ('start_from', 'teacher')
 #: Keys that say of which class something is.
