@@ -1,5 +1,9 @@
 """Where the names in config files lead, and classes as types."""
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,6 +105,29 @@ def test_teacher_of_another_base(tmp_path):
             'model = dict(teacher=_base_.teacher)'))
     assert cfg.model.teacher.config == str(CONFIGS /
                                            'vgg/vgg16bn_8xb32_in1k.py')
+
+
+@pytest.mark.slow
+def test_the_layout_of_a_wheel(tmp_path):
+    """Configs are copies in .mim, and nothing else was imported before."""
+    package = tmp_path / 'site/mmreact'
+    ignored = shutil.ignore_patterns('__pycache__', '.mim', 'csrc', '*.so')
+    shutil.copytree(ROOT / 'mmreact', package, ignore=ignored)
+    shutil.copytree(CONFIGS, package / '.mim/configs')
+    path = write(tmp_path / 'mine.py',
+                 f"_base_ = 'mmreact::reactnet/{SMALL.name}'")
+    script = 'from mmreact.utils.config_files import read_config\n' \
+        f'print(read_config({str(path)!r}).start_from.config)'
+    out = subprocess.run([sys.executable, '-c', script],
+                         env={
+                             **os.environ, 'PYTHONPATH': str(package.parent)
+                         },
+                         cwd=tmp_path,
+                         text=True,
+                         capture_output=True,
+                         check=True).stdout
+    assert out.split()[-1] == str(package / '.mim/configs/reactnet' /
+                                  STAGE1.name)
 
 
 def test_no_such_config_of_mmreact(tmp_path):
