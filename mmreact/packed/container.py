@@ -7,6 +7,7 @@ leaves a whole file or none.
 """
 import json
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping, Tuple, Union
@@ -24,6 +25,8 @@ VERSION = 1
 MAX_HEADER = 1 << 24
 #: Types of tensors in a packed file, as safetensors names them.
 DTYPES = ('U64', 'F32', 'F16', 'U8')
+#: What the header says of a tensor.
+ENTRY = {'dtype', 'shape', 'data_offsets'}
 HOW_TO_PACK = ('Packed files are made with python tools/deployment/pack.py '
                'CONFIG CHECKPOINT -o OUT.safetensors.')
 
@@ -48,16 +51,34 @@ def naming(action: str, path: Union[str, Path]) -> Iterator[None]:
 
 
 def parse_json(text: str) -> Any:
-    """Parse JSON without duplicate keys, NaN and infinity.
+    """Parse JSON without duplicate keys, NaN, infinity and lone surrogates.
 
     Raises:
         ValueError: If it is none.
     """
     try:
-        return json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_integer)
     except RecursionError:
         raise ValueError('it holds JSON that is nested too deeply') from None
+    if re.search(r'\\u[dD][89a-fA-F]', text):
+        _check_surrogates(value)
+    return value
+
+
+def _check_surrogates(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError('it holds a lone surrogate in JSON') from None
+
+
+def _integer(text: str) -> Union[int, float]:
+    """Minus zero is not among the integers."""
+    return int(text) if text != '-0' else -0.0
 
 
 def _unique(pairs) -> dict:
@@ -155,6 +176,8 @@ def _check_entries(header: Mapping, size: int) -> None:
     """Check types and length; shapes and offsets the library checks."""
     needed = 0
     for name, entry in header.items():
+        if isinstance(entry, dict) and not set(entry) <= ENTRY:
+            raise ValueError(f'the tensor {name!r} has a wrong entry')
         if not isinstance(entry, dict) or entry.get('dtype') not in DTYPES:
             raise ValueError(f'the tensor {name!r} is none of '
                              f'{", ".join(DTYPES)}')

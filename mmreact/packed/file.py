@@ -1,4 +1,8 @@
-"""Packed networks in files; docs/packed_format.md describes the format."""
+"""Packed networks in files; docs/packed_format.md describes the format.
+
+Its rules stand here, in container.py, ops, program.py and preprocessing.py and
+once more in mmreact/csrc/file and mmreact/csrc/program.
+"""
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path

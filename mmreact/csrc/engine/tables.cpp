@@ -126,9 +126,9 @@ std::vector<uint8_t> inside_table(const RealConv& conv, int64_t height,
 
 std::vector<int32_t> pixel_table(int64_t height, int64_t width, int64_t row,
                                  int64_t pixel) {
-  require(height * row < INT32_MAX,
-          "an image is too large for the native "
-          "backend");
+  // A single row or column may have any stride.
+  require((height - 1) * row + (width - 1) * pixel < INT32_MAX,
+          "an image is too large for the native backend");
   std::vector<int32_t> table;
   table.reserve(height * width);
   for (int64_t y = 0; y < height; ++y)

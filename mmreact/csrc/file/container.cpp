@@ -49,9 +49,9 @@ Span parse_tensor(const std::string& name, const Json& entry,
                   Container& container) {
   const std::string what = "the tensor '" + name + "'";
   require(entry.object(what).size() == 3, what + " has a wrong entry");
-  const Json* dtype = entry.find("dtype");
-  const Json* shape = entry.find("shape");
-  const Json* offsets = entry.find("data_offsets");
+  const auto dtype = entry.find("dtype");
+  const auto shape = entry.find("shape");
+  const auto offsets = entry.find("data_offsets");
   require(dtype && shape && offsets, what + " has a wrong entry");
   RawTensor tensor{parse_dtype(dtype->string(what), name), {}, nullptr, 1};
   for (const Json& n : shape->array(what)) {
@@ -101,11 +101,10 @@ Container parse_container(const uint8_t* data, size_t size) {
   require(length <= size - 8, "it is cut off: " + std::to_string(size) +
                                   " bytes, and its header alone has " +
                                   std::to_string(length));
-  const Json header =
-      Json::parse({reinterpret_cast<const char*>(data + 8), length});
+  const JsonDocument header({reinterpret_cast<const char*>(data + 8), length});
   Container container;
   std::vector<std::pair<Span, std::string>> spans;
-  for (const auto& [name, entry] : header.object("the header")) {
+  for (const auto& [name, entry] : header.root().object("the header")) {
     if (name == "__metadata__") {
       for (const auto& [key, value] : entry.object("the metadata"))
         container.metadata[key] = value.string("the metadata's " + key);

@@ -146,15 +146,6 @@ const std::vector<Schema>& schemas() {
   return table;
 }
 
-// The value of a key of an object that has exactly `count` keys.
-const Json& key(const Json& json, const char* name, size_t count,
-                const std::string& what) {
-  require(json.object(what).size() == count, what + " has unknown keys");
-  const Json* value = json.find(name);
-  require(value != nullptr, what + " has no '" + name + "'");
-  return *value;
-}
-
 float half_to_float(uint16_t half) {
   const int exponent = half >> 10 & 31, fraction = half & 1023;
   const double magnitude = exponent == 31 ? (fraction ? NAN : INFINITY)
@@ -189,6 +180,7 @@ Array read_array(const RawTensor& raw, const TensorField& field, bool half,
       array.real = copy<float>(raw);
       break;
     case Dtype::kF16:
+      array.real.reserve(raw.count);
       for (const uint16_t h : copy<uint16_t>(raw))
         array.real.push_back(half_to_float(h));
   }
@@ -254,32 +246,32 @@ const std::string& printable(const std::string& text, const char* what) {
 Operation decode_operation(const Json& entry, Program& program,
                            const Container& container,
                            std::set<std::string>& unused) {
-  const auto& kind = key(entry, "kind", 4, "an operation").string("a kind");
+  require_keys(entry, {"kind", "name", "inputs", "attributes"},
+               "an operation");
+  const auto kind = entry.find("kind")->string("a kind");
   Operation op;
-  op.name = printable(key(entry, "name", 4, "an operation").string("a name"),
-                      "a name");
+  op.name = printable(entry.find("name")->string("a name"), "a name");
   const Schema* schema = nullptr;
   for (const Schema& s : schemas())
     if (kind == s.name) schema = &s;
   require(schema != nullptr,
           "'" + op.name + "' is an unknown operation '" + kind + "'");
   op.kind = schema->kind;
-  for (const Json& input :
-       key(entry, "inputs", 4, "an operation").array("inputs")) {
-    const auto found = program.by_name.find(input.string("an input"));
+  const std::string what = "one of the inputs of '" + op.name + "'";
+  for (const Json& input : entry.find("inputs")->array("inputs")) {
+    const auto found = program.by_name.find(input.string(what));
     require(found != program.by_name.end(),
-            "'" + op.name + "' takes '" + input.string("an input") +
+            what + " is '" + input.string(what) +
                 "', which does not exist or comes later");
     op.inputs.push_back(found->second);
   }
-  const Json& attributes = key(entry, "attributes", 4, "an operation");
+  const Json attributes = *entry.find("attributes");
+  std::vector<std::string> keys;
   for (const AttributeField& field : schema->attributes)
-    read_attribute(op, field,
-                   key(attributes, field.name, schema->attributes.size(),
-                       "'" + op.name + "'"));
-  if (schema->attributes.empty())
-    require(attributes.object("attributes").empty(),
-            "'" + op.name + "' has unknown attributes");
+    keys.emplace_back(field.name);
+  require_keys(attributes, keys, "attributes of '" + op.name + "'");
+  for (const AttributeField& field : schema->attributes)
+    read_attribute(op, field, *attributes.find(field.name));
   for (size_t i = 0; i < schema->tensors.size(); ++i) {
     const TensorField& field = schema->tensors[i];
     const std::string name = op.name + "." + field.name;
@@ -310,21 +302,27 @@ void check_version(const Container& container) {
               std::to_string(kMaxVersion) + ". A newer one may read it");
 }
 
-Json metadata(const Container& container, const char* name) {
+JsonDocument metadata(const Container& container, const char* name) {
   const auto found = container.metadata.find(name);
   require(found != container.metadata.end(),
           std::string("the metadata has no '") + name + "'");
-  return Json::parse(found->second);
+  return JsonDocument(found->second);
 }
 
-// What a caller without Python needs; the file's other parts are checked
-// where they are used, in Python.
-void decode_extras(const Container& container, Program& program) {
-  const Json classes = metadata(container, "classes");
-  for (const Json& name : classes.array("classes"))
+// Names of classes, of which there is one for each output, or none.
+void decode_classes(const Json& json, const Value& output, Program& program) {
+  const auto names = json.array("classes");
+  if (names.size() == 0) return;
+  require(!output.image && static_cast<uint64_t>(output.c) == names.size(),
+          "there are " + std::to_string(names.size()) +
+              " names of classes for an output of " + to_string(output));
+  for (const Json& name : names)
     program.classes.push_back(name.string("a class"));
-  metadata(container, "source").object("source");
-  decode_preprocessing(metadata(container, "preprocessing"), program);
+}
+
+void check_source(const Json& json) {
+  for (const auto& [key, value] : json.object("source"))
+    value.string("the source's " + key);
 }
 
 }  // namespace
@@ -337,20 +335,21 @@ const char* name_of(Kind kind) {
 
 Program decode_program(const Container& container) {
   check_version(container);
-  const Json json = metadata(container, "program");
+  const JsonDocument document = metadata(container, "program");
+  const Json json = document.root();
   Program program;
   program.operations.emplace_back();
   program.operations[0].name = "input";
   program.by_name["input"] = 0;
-  const auto& shape =
-      key(json, "input_shape", 4, "the program").array("input_shape");
+  require_keys(json, {"input_shape", "operations", "output", "features"},
+               "the program");
+  const auto& shape = json.find("input_shape")->array("input_shape");
   require(shape.size() == 3, "input_shape is not (C, H, W)");
   for (int i = 0; i < 3; ++i)
     program.input_shape[i] = shape[i].integer("input_shape", 1, kMaxSize);
   std::set<std::string> unused;
   for (const auto& [name, tensor] : container.tensors) unused.insert(name);
-  for (const Json& entry :
-       key(json, "operations", 4, "the program").array("operations")) {
+  for (const Json& entry : json.find("operations")->array("operations")) {
     Operation op = decode_operation(entry, program, container, unused);
     check(op);
     const int index = static_cast<int>(program.operations.size());
@@ -366,13 +365,15 @@ Program decode_program(const Container& container) {
             "the output '" + name.string("an output") + "' does not exist");
     return found->second;
   };
-  program.output = find(key(json, "output", 4, "the program"));
-  for (const Json& name :
-       key(json, "features", 4, "the program").array("features"))
-    find(name);
-  program.infer(1, program.input_shape[0], program.input_shape[1],
-                program.input_shape[2]);
-  decode_extras(container, program);
+  program.output = find(*json.find("output"));
+  for (const Json& name : json.find("features")->array("features")) find(name);
+  const auto values =
+      program.infer(1, program.input_shape[0], program.input_shape[1],
+                    program.input_shape[2]);
+  decode_classes(metadata(container, "classes").root(), values[program.output],
+                 program);
+  check_source(metadata(container, "source").root());
+  decode_preprocessing(metadata(container, "preprocessing").root(), program);
   return program;
 }
 

@@ -30,17 +30,8 @@ bool contains(const Texts& known, const std::string& text) {
   return std::find(known.begin(), known.end(), text) != known.end();
 }
 
-// Exactly these keys.
-void require_keys(const Json& json, const Texts& keys,
-                  const std::string& what) {
-  require(json.object(what).size() == keys.size(), what + " has unknown keys");
-  for (const std::string& key : keys)
-    require(json.find(key) != nullptr, what + " has no '" + key + "'");
-}
-
-const std::string& choice(const Json& json, const char* name,
-                          const Texts& known) {
-  const std::string& text = json.find(name)->string(name);
+std::string choice(const Json& json, const char* name, const Texts& known) {
+  const std::string text = json.find(name)->string(name);
   require(contains(known, text),
           std::string(name) + " of the preprocessing is unknown");
   return text;
@@ -48,7 +39,7 @@ const std::string& choice(const Json& json, const char* name,
 
 std::vector<int64_t> integers(const Json& json, size_t count, int64_t least,
                               int64_t most, const char* what) {
-  const auto& entries = json.array(what);
+  const auto entries = json.array(what);
   require(entries.size() == count,
           std::string(what) + " has a wrong number of values");
   std::vector<int64_t> values;
@@ -59,7 +50,7 @@ std::vector<int64_t> integers(const Json& json, size_t count, int64_t least,
 
 std::vector<float> numbers(const Json& json, const char* name, size_t count,
                            double least, double most) {
-  const auto& entries = json.find(name)->array(name);
+  const auto entries = json.find(name)->array(name);
   require(entries.size() == count,
           std::string(name) + " does not fit the channels");
   std::vector<float> values;
@@ -76,13 +67,13 @@ std::vector<float> numbers(const Json& json, const char* name, size_t count,
 std::optional<Size> check_resize(const Json& json) {
   if (json.type() == Json::Type::kNull) return {};
   require_keys(json, {"mode", "size", "filter", "library"}, "the resizing");
-  const std::string& mode = json.find("mode")->string("mode");
+  const std::string mode = json.find("mode")->string("mode");
   const bool box = contains(kBoxModes, mode);
   require(box || contains(kEdgeModes, mode),
           "mode of the resizing is unknown");
   const bool opencv = choice(json, "library", kDecoders) == "opencv";
   choice(json, "filter", opencv ? kOpencvFilters : kPillowFilters);
-  const Json& size = *json.find("size");
+  const Json size = *json.find("size");
   if (!box) {
     size.integer("size", 1, kMaxEdge);
     return {};
@@ -95,7 +86,7 @@ std::optional<Size> check_resize(const Json& json) {
 // The size of the result of resizing and crop, where it is settled.
 std::optional<Size> check_sizes(const Json& json) {
   auto size = check_resize(*json.find("resize"));
-  const Json& crop = *json.find("crop");
+  const Json crop = *json.find("crop");
   if (crop.type() == Json::Type::kNull) return size;
   const auto edges = integers(crop, 2, 1, kMaxEdge, "crop");
   if (!size) return Size{edges[0], edges[1]};

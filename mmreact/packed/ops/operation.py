@@ -10,13 +10,21 @@ Pair = Tuple[int, int]
 
 #: The largest float32; a bound of this magnitude is no bound.
 FLOAT_MAX = float(np.finfo(np.float32).max)
+#: Numbers from here on round to no finite float32.
+FLOAT_END = 2.**128 - 2.**103
 #: Sizes and attributes beyond this are refused as not meant.
 MAX_SIZE = 1 << 24
 #: Padding of a window on one side, and what is added to an image or cut off.
 MAX_PADDING = 1 << 12
 PADDINGS = ('padding', 'output_padding', 'rows', 'columns', 'channels')
+#: Products of one sum at most, in words of 64 for 1-bit weights, so that sums
+#: of signs stay far from the ends of 32-bit integers.
+MAX_PRODUCTS = 1 << 28
 #: So many numbers in one value at most.
 MAX_NUMBERS = 1 << 33
+
+#: What names must not have: control characters and what is no character.
+NOT_IN_NAMES = re.compile('[\x00-\x1f\x7f\ud800-\udfff]')
 
 
 class ProgramError(ValueError):
@@ -76,7 +84,8 @@ class Operation:
         """
         for text in (self.name, *self.inputs):
             self.require(
-                type(text) is str and text != '' and text.isprintable(),
+                type(text) is str and text != ''
+                and not NOT_IN_NAMES.search(text),
                 'and its inputs must have printable names')
         if self.arity is None:
             self.require(len(self.inputs) > 0, 'has no input')
@@ -94,6 +103,10 @@ class Operation:
                 and array.ndim == f.metadata['ndim'],
                 lambda: f'{f.name} must be {f.metadata["dtype"]} with '
                 f'{f.metadata["ndim"]} dimensions')
+            if f.name == 'weight':
+                self.require(
+                    prod(array.shape[1:]) <= MAX_PRODUCTS,
+                    'has too large a weight')
             if array.dtype.kind == 'f' and f.name != 'threshold':
                 self.require(
                     bool(np.isfinite(array).all()),
@@ -109,7 +122,7 @@ class Operation:
         elif kind is bool:
             good = type(value) is bool
         else:
-            good = type(value) in (int, float) and abs(value) <= FLOAT_MAX
+            good = type(value) in (int, float) and abs(value) < FLOAT_END
         self.require(good, lambda: f'{name} is {value!r}')
         if name in ('stride', 'dilation', 'kernel', 'groups'):
             values = value if isinstance(value, tuple) else (value, )
