@@ -222,7 +222,7 @@ def test_apt_uses_own_lists_only_if_needed(tmp_path, monkeypatch, known):
         f'*State::lists=*) ;; *) {":" if known else fails};; esac; : > x.deb')
     fake_command(
         commands, 'dpkg-deb', f'mkdir -p "$3{fm.PACKAGE_FOLDER}" && '
-        f'cp {source}/* "$3{fm.PACKAGE_FOLDER}"')
+        f'cp "{source}"/* "$3{fm.PACKAGE_FOLDER}"')
     monkeypatch.setenv('PATH', f'{commands}:{os.environ["PATH"]}')
     monkeypatch.chdir(tmp_path)
     verify_fashion_mnist(prepare(Path(), debian_fetched), TINY)
