@@ -51,8 +51,10 @@ def main():
     from mmreact.engine.testing import test_checkpoint, test_packed
     from mmreact.utils.config_files import read_config
     from mmreact.utils.config_options import change_config
-    cfg = read_config(args.config)
-    change_config(cfg, args.cfg_options, args.data_root)
+    from mmreact.utils.input_errors import input_errors
+    with input_errors():
+        cfg = read_config(args.config)
+        change_config(cfg, args.cfg_options, args.data_root)
     cfg.work_dir = args.work_dir or str(default_work_dir(cfg, args.config))
     if args.checkpoint.endswith('.safetensors'):
         if args.launcher != 'none':

@@ -58,6 +58,7 @@ def main():
     args = parse_args()
     from mmreact.engine.preemption import handle_signals
     from mmreact.engine.stages import Options, make_plan, train_plan
+    from mmreact.utils.input_errors import input_errors
     options = Options.from_flags(
         cfg_options=args.cfg_options,
         data_root=args.data_root,
@@ -67,12 +68,13 @@ def main():
         validate=not args.no_validate,
         auto_scale_lr=args.auto_scale_lr)
     with handle_signals():
-        plan = make_plan(
-            args.config,
-            args.work_dir,
-            options,
-            start_from=args.start_from,
-            teacher=args.teacher)
+        with input_errors():
+            plan = make_plan(
+                args.config,
+                args.work_dir,
+                options,
+                start_from=args.start_from,
+                teacher=args.teacher)
         train_plan(
             plan,
             resume=args.resume,

@@ -15,6 +15,7 @@ from torch import nn
 from .. import compat
 from ..packed.file import load_packed
 from ..utils.checkpoint import local_checkpoint
+from ..utils.input_errors import input_errors
 from .loaders import leave_workers_out
 from .stages.checks import check_dataset, get_num_classes
 from .stages.train import start_distributed
@@ -86,13 +87,8 @@ def test_packed(cfg: Config,
         ValueError: If it has another number of classes than the config.
         FileNotFoundError: If the data set is not there.
     """
-    program = load_packed(file).program
-    classes = program.infer(program.input_shape)[program.output].shape[-1]
-    expected = get_num_classes(cfg.model)
-    if expected not in (None, classes):
-        raise ValueError(f'{file} has {classes} classes, the config '
-                         f'{expected}. Give the config that it was packed '
-                         'with.')
+    with input_errors():
+        classes = _packed_classes(file, get_num_classes(cfg.model))
     cfg.launcher = 'none'
     cfg.load_from = None
     cfg.custom_hooks = []
@@ -104,6 +100,17 @@ def test_packed(cfg: Config,
         backend=backend,
         threads=threads)
     return _test(cfg, classes, out, out_item, tta)
+
+
+def _packed_classes(file: Union[str, Path], expected: Optional[int]) -> int:
+    """How many classes a packed file has, if it has as many as expected."""
+    program = load_packed(file).program
+    classes = program.infer(program.input_shape)[program.output].shape[-1]
+    if expected not in (None, classes):
+        raise ValueError(f'{file} has {classes} classes, the config '
+                         f'{expected}. Give the config that it was packed '
+                         'with.')
+    return classes
 
 
 def use_tta(cfg: Config) -> None:
@@ -140,9 +147,10 @@ def _test(cfg: Config, num_classes: Optional[int], out: Optional[str],
     """Run the test loop and save what is asked for."""
     cfg.default_scope = cfg.get('default_scope') or 'mmpretrain'
     init_default_scope(cfg.default_scope)
-    if tta:
-        use_tta(cfg)
-    check_dataset(cfg.test_dataloader.dataset, num_classes)
+    with input_errors():
+        if tta:
+            use_tta(cfg)
+        check_dataset(cfg.test_dataloader.dataset, num_classes)
     cfg.resume = False
     leave_workers_out(cfg)
     runner = Runner.from_cfg(cfg)

@@ -30,6 +30,7 @@ CONFIG_HINT = (
 
 class CheckpointError(RuntimeError):
     """A checkpoint that cannot be read, or that does not fit the model."""
+    about_input = True
 
 
 def recorded_meta(checkpoint: Mapping) -> dict:

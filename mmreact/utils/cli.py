@@ -7,6 +7,8 @@ from typing import Any, Callable, Optional
 
 from mmengine.config import DictAction
 
+from .input_errors import is_about_input
+
 
 class ConfigOptions(DictAction):
     """``--cfg-options key=value ...``, with MMEngine's values and Python's.
@@ -83,8 +85,15 @@ def parse_run_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def run(main: Callable[[], Optional[str]]) -> None:
-    """Run a tool; Ctrl+C ends it with 130 and without a traceback."""
+    """Run a tool; Ctrl+C ends it with 130.
+
+    Ctrl+C and errors in what the user gave print no traceback.
+    """
     try:
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if not is_about_input(error):
+            raise
+        sys.exit(f'Error: {error}')

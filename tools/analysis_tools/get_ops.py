@@ -5,7 +5,7 @@ import sys
 
 from mmengine.registry import init_default_scope
 
-from mmreact.utils.cli import add_cfg_options
+from mmreact.utils.cli import add_cfg_options, run
 
 
 def parse_args():
@@ -54,8 +54,10 @@ def main():
     from mmreact.analysis import count_ops
     from mmreact.utils.config_files import read_config
     from mmreact.utils.config_options import change_config
-    cfg = read_config(args.config)
-    change_config(cfg, args.cfg_options)
+    from mmreact.utils.input_errors import input_errors
+    with input_errors():
+        cfg = read_config(args.config)
+        change_config(cfg, args.cfg_options)
     init_default_scope('mmpretrain')
     model = MODELS.build(cfg.model)
     shape = input_shape(cfg, args.shape)
@@ -68,4 +70,4 @@ def main():
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run(main)

@@ -13,6 +13,7 @@ from mmengine.runner import BaseLoop, Runner
 
 from ... import compat
 from ...utils.checkpoint import CheckpointError, local_checkpoint, verify_file
+from ...utils.input_errors import input_errors
 from ..checkpoint_files import last_good
 from ..loaders import leave_workers_out
 from ..progress import later, summary
@@ -83,12 +84,13 @@ def train_plan(runs: List[Run],
     start_distributed(launcher, runs[-1].cfg.get('env_cfg',
                                                  {}).get('dist_cfg'))
     init_default_scope(runs[-1].cfg.get('default_scope') or 'mmpretrain')
-    for run in runs:
-        check_trainable(run.name, run.cfg)
-    from_rank_0(_check_work_dirs, runs, resume)
-    needed = from_rank_0(_needed, runs)
-    from_rank_0(check_plan, [run for run in runs if run.name in needed],
-                reset_head)
+    with input_errors():
+        for run in runs:
+            check_trainable(run.name, run.cfg)
+        from_rank_0(_check_work_dirs, runs, resume)
+        needed = from_rank_0(_needed, runs)
+        from_rank_0(check_plan, [run for run in runs if run.name in needed],
+                    reset_head)
     for number, run in enumerate(runs, 1):
         main = run is runs[-1]
         checkpoint = resume if main and resume != 'auto' else None
