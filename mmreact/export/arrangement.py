@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import List, NamedTuple, Sequence, Tuple
 
+import numpy as np
+
 from .draft import Ref
 from .sizes import IMAGES
 
@@ -132,6 +134,45 @@ def without_repeats(value: Arranged) -> Arranged:
         value.base,
         tuple(
             tuple(run for run in dim if run.axis >= 0) for dim in value.dims))
+
+
+def is_whole(value: Arranged) -> bool:
+    """Whether each number of the value occurs, and once."""
+    runs = [run for dim in value.dims for run in dim]
+    return (all(run.axis >= 0 for run in runs)
+            and prod(run.size for run in runs) == prod(shape_of(value.base)))
+
+
+def to_base(value: Arranged, x: np.ndarray,
+            shape: Sequence[int]) -> np.ndarray:
+    """Numbers that torch holds like ``value``, as the program holds them.
+
+    Args:
+        value (Arranged): See :func:`is_whole`.
+        x (ndarray): Of any number of images.
+        shape (Sequence[int]): ``(N, C, H, W)`` or ``(N, C)`` of the result.
+    """
+    sizes, order = _layout(value, shape)
+    return x.reshape(sizes).transpose(order).reshape(shape)
+
+
+def from_base(value: Arranged, x: np.ndarray) -> np.ndarray:
+    """The inverse of :func:`to_base`."""
+    sizes, order = _layout(value, x.shape)
+    split = x.reshape([sizes[i] for i in order]).transpose(np.argsort(order))
+    taken = iter(sizes)
+    return split.reshape(
+        [prod(next(taken) for _ in dim) for dim in value.dims])
+
+
+def _layout(value: Arranged, shape: Sequence[int]):
+    """The size of each run, and which run comes as which in the value."""
+    runs = [run for dim in value.dims for run in dim]
+    full = _axes(value.base)
+    sizes = [shape[r.axis] if r == full[r.axis] else r.size for r in runs]
+    order = sorted(
+        range(len(runs)), key=lambda i: (runs[i].axis, -runs[i].stride))
+    return sizes, order
 
 
 def channel_order(value: Arranged) -> List[int]:

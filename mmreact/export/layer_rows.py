@@ -3,6 +3,8 @@
 Layers of torch.nn need no rows: they are traced through to the functions that
 they call.
 """
+from typing import Union
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,10 +14,12 @@ from ..layers import (ActivationScale, BinaryConv2d, BinaryLinear, ChannelMix,
                       HalvingPool, LearnedScale, RPReLU, RSign)
 from ..packed import ops
 from ..packed.bits import pack
+from .arrangement import Arranged, arrange
 from .draft import Ref
 from .pooling_rows import avg_pool2d
 from .rows import Site, lowers
-from .weight_rows import conv2d, linear
+from .settling import settle
+from .weight_rows import channels_last, conv2d, linear, require_channels_last
 
 
 def binarized(site: Site, layer) -> Tensor:
@@ -44,11 +48,19 @@ def binary_conv2d(site: Site, layer: BinaryConv2d, x: Ref) -> Ref:
                               layer.padding, layer.dilation, layer.groups)
 
 
-@lowers(BinaryLinear)
-def binary_linear(site: Site, layer: BinaryLinear, x: Ref) -> Ref:
+@lowers(BinaryLinear, views=True)
+def binary_linear(site: Site, layer: BinaryLinear,
+                  x: Union[Ref, Arranged]) -> Union[Ref, Arranged]:
     if not layer.one_bit_weight:
         return linear(site, x, layer.weight, layer.bias)
-    signs, scale = site.one_bit(binarized(site, layer))
+    weight = binarized(site, layer)
+    x = arrange(x) if len(x.shape) > 2 else x
+    if isinstance(x, Arranged):  # a 1x1 convolution
+        require_channels_last(site, x)
+        result = site.binary_conv2d(x.base, weight[:, :, None, None],
+                                    layer.bias, 1, 0, 1, 1)
+        return channels_last(site, x, result)
+    signs, scale = site.one_bit(weight)
     return site.add(
         ops.BinaryLinear,
         x,
@@ -58,13 +70,25 @@ def binary_linear(site: Site, layer: BinaryLinear, x: Ref) -> Ref:
         in_channels=layer.in_features)
 
 
-@lowers(RSign)
-def rsign(site: Site, layer: RSign, x: Ref) -> Ref:
-    alpha = site.array(layer.alpha, x.channels, 0.)
+@lowers(RSign, views=True)
+def rsign(site: Site, layer: RSign,
+          x: Union[Ref, Arranged]) -> Union[Ref, Arranged]:
+    if isinstance(x, Arranged):
+        channels = arrange(x.base).dims[1]
+        dim = layer.channel_dim % len(x.dims)
+        site.require(layer.alpha is None or x.dims[dim] == channels,
+                     f'its channels are dimension {dim} of {x}')
+        return settle(site, Arranged(_rsign(site, layer, x.base), x.dims))
     site.require(
         layer.alpha is None or layer.channel_dim % len(x.shape) == 1,
         f'its channels are dimension {layer.channel_dim} of {x.shape}; known '
         'are dimension 1, and -1 of vectors (N, C)')
+    return _rsign(site, layer, x)
+
+
+def _rsign(site: Site, layer: RSign, x: Ref) -> Ref:
+    """Along the channels of the program."""
+    alpha = site.array(layer.alpha, x.channels, 0.)
     if layer.binarizer == 'sign':
         return site.sign(x, alpha)
     if layer.alpha is not None:

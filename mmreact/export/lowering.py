@@ -5,9 +5,10 @@ each function and layer, :mod:`.folding` puts what is linear into the
 operations beside it.
 """
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Sequence
 
+import numpy as np
 from torch import Tensor, fx, nn
 
 from ..packed.ops import ProgramError
@@ -15,7 +16,8 @@ from ..packed.program import INPUT, Program
 from . import (activation_rows, arithmetic_rows, layer_rows,
                normalization_rows, pooling_rows, resampling_rows, shape_rows,
                slicing_rows, smooth_rows, weight_rows)
-from .arrangement import Arranged, shape_of, without_repeats
+from .arrangement import (Arranged, from_base, is_whole, shape_of, to_base,
+                          without_repeats)
 from .draft import Draft, LoweringError, Ref
 from .folding import fold
 from .nodes import describe, path_of
@@ -41,11 +43,33 @@ class Lowered:
             value it gives. One in the midst of a layer has none.
         origins (Dict[str, fx.Node]): Operation -> the node it was made for,
             which is an earlier one if e.g. a BN is folded into it.
+        arranged (Dict[fx.Node, Arranged]): How torch holds the value of a
+            node, if in another arrangement than the operation.
     """
     program: Program
     module: fx.GraphModule
     nodes: Dict[str, fx.Node]
     origins: Dict[str, fx.Node]
+    arranged: Dict[fx.Node, Arranged] = field(default_factory=dict)
+
+    def to_program(self, name: str, value: np.ndarray,
+                   shape: Sequence[int]) -> np.ndarray:
+        """What torch gives for an operation, in the operation's ``shape``."""
+        arranged = self.arranged.get(self.nodes[name])
+        if arranged is None:
+            return value
+        try:
+            return to_base(arranged, value, shape)
+        except ValueError as error:  # e.g. a side that had one pixel
+            raise LoweringError(
+                f'{name!r} has another shape here than for images of '
+                f'{self.program.input_shape}, and its sides cannot be told '
+                'apart. Verify with images of that size.') from error
+
+    def to_torch(self, name: str, value: np.ndarray) -> np.ndarray:
+        """What an operation gives, as torch holds it."""
+        arranged = self.arranged.get(self.nodes.get(name))
+        return value if arranged is None else from_base(arranged, value)
 
 
 def lower(model: nn.Module, input_shape: Sequence[int]) -> Program:
@@ -85,6 +109,7 @@ def lower_traced(model: nn.Module, input_shape: Sequence[int]) -> Lowered:
     draft = Draft(input_shape)
     draft.fixed_size = module.meta['fixed_size']
     env: Dict[fx.Node, Any] = {}
+    arranged: Dict[fx.Node, Arranged] = {}
     for node in module.graph.nodes:
         args, kwargs = fx.node.map_arg((node.args, node.kwargs), env.get)
         if node.op == 'output':
@@ -95,12 +120,16 @@ def lower_traced(model: nn.Module, input_shape: Sequence[int]) -> Lowered:
         _check_shape(module, node, env[node])
         if isinstance(env[node], Ref):
             draft.nodes.setdefault(env[node].name, node)
+        elif isinstance(env[node], Arranged) and is_whole(env[node]):
+            draft.nodes.setdefault(env[node].base.name, node)
+            arranged[node] = env[node]
     draft.nodes.pop(INPUT, None)
     draft.prune()
     draft.fix_size()
     fold(draft)
     try:
-        return Lowered(draft.finish(), module, draft.nodes, draft.origins)
+        return Lowered(draft.finish(), module, draft.nodes, draft.origins,
+                       arranged)
     except ProgramError as error:
         raise LoweringError(str(error)) from error
 

@@ -24,13 +24,13 @@ def accumulate(layer: nn.Module, x: Tensor) -> Tensor:
 
     Args:
         layer (BinaryConv2d | BinaryLinear): Its binarizer gives the signs.
-        x (Tensor): +1 and -1; of a linear layer also images of one pixel.
+        x (Tensor): +1 and -1; of a linear layer vectors, or images with the
+            channels that it takes.
     """
     signs = layer.weight_signs().to('cpu', torch.float64)
     weight = 2 * signs - 1
     if isinstance(layer, BinaryLinear):
-        result = F.linear(x.double().flatten(1), weight)
-        return result.reshape(*result.shape, *x.shape[2:])
+        return F.linear(x.double().movedim(1, -1), weight).movedim(-1, 1)
     assert isinstance(layer, BinaryConv2d)
     return F.conv2d(x.double(), weight, None, layer.stride, layer.padding,
                     layer.dilation, layer.groups)

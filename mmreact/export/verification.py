@@ -141,9 +141,12 @@ class _Comparison:
         values = self.float32.run_all(torch.from_numpy(x))
         # What torch gives, for each operation that stands for a node of it.
         given = {INPUT: x}
+        shapes = self.program.infer(x.shape[1:], len(x))
         for name, node in self.lowered.nodes.items():
             dtype = np.int8 if self.kinds[name] == 'sign' else np.float32
-            given[name] = values[node].numpy().astype(dtype, copy=False)
+            value = values[node].numpy().astype(dtype, copy=False)
+            given[name] = self.lowered.to_program(name, value,
+                                                  shapes[name].shape)
         sizes = {n: v for n, v in values.items() if _is_plain(v)}
         del values  # what no operation gives is not needed any more
         output = given[self.program.output]
@@ -171,10 +174,12 @@ class _Comparison:
         inputs = {x for o in unit for x in o.inputs if x in given}
         known = dict(sizes)
         for name in inputs:
-            known[self._node(name)] = torch.from_numpy(given[name])
+            known[self._node(name)] = torch.from_numpy(
+                self.lowered.to_torch(name, given[name]))
         truth = self.float64.evaluate(self.lowered.nodes[op.name],
                                       known).numpy()
         result = self._run(op, {name: given[name] for name in inputs})
+        truth = self.lowered.to_program(op.name, truth, result.shape)
         check.values += result.size
         if self._counts(op):
             self.exact[op.name] = result

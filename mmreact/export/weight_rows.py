@@ -50,13 +50,21 @@ def linear(site: Site,
             weight=array,
             bias=site.array(bias, len(array), 0.))
     # The last dimension of an image: a 1x1 convolution.
-    channels = arrange(input.base).dims[1]
-    site.require(
-        input.dims[-1] == channels and len(input.base.shape) == 4
-        and len(input.dims) > 2,
-        f'it runs along the last dimension of {input}; known are the channels')
+    require_channels_last(site, input)
     result = conv2d(site, input.base, weight[:, :, None, None], bias)
-    dims = (*input.dims[:-1], arrange(result).dims[1])
+    return channels_last(site, input, result)
+
+
+def require_channels_last(site: Site, x: Arranged) -> None:
+    site.require(
+        len(x.base.shape) == 4 and len(x.dims) > 2
+        and x.dims[-1] == arrange(x.base).dims[1],
+        f'it runs along the last dimension of {x}; known are the channels')
+
+
+def channels_last(site: Site, x: Arranged, result: Ref):
+    """A result as its input is arranged, with channels of its own."""
+    dims = (*x.dims[:-1], arrange(result).dims[1])
     return settle(site, Arranged(result, dims))
 
 
