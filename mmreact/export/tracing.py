@@ -5,6 +5,8 @@ through to the functions that they call, with their hooks and with the weights
 that they use. Only layers that have a row of their own stay whole.
 """
 import operator
+import os
+import traceback
 import warnings
 from copy import deepcopy
 from functools import partial
@@ -291,11 +293,22 @@ def _classify(self, x):
         output=y if self.head is None else self.head(y), features=features)
 
 
+def _line(error: Exception) -> str:
+    """The innermost line that is neither torch's nor this package's."""
+    inside = tuple(
+        os.path.dirname(path) + os.sep for path in (torch.__file__, __file__))
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith(inside) and frame.line:
+            return f', at "{frame.line}"'
+    return ''
+
+
 def _explain(model: nn.Module, path: str, error: Exception) -> LoweringError:
     where = f'{path!r} ({type(model.get_submodule(path)).__name__})'
     return LoweringError(
         f'The forward of {where if path else "the model"} cannot be traced: '
-        f'{type(error).__name__}: {str(error).strip().splitlines()[0]}. A '
+        f'{type(error).__name__}: {str(error).strip().splitlines()[0]}'
+        f'{_line(error)}. A '
         'forward may not branch on values of tensors, nor make tensors for '
         'the number of images. Put checks into a function under '
         'torch.fx.wrap, choose between modules in the constructor, or make '

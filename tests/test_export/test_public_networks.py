@@ -132,7 +132,8 @@ def test_segmentation():
 
 
 @pytest.mark.parametrize('name,words', [
-    ('vit_b_16', ['cannot be traced', 'number of images']),
+    ('vit_b_16',
+     ['cannot be traced', 'self.class_token.expand(n', 'number of images']),
     ('swin_t', ['shifted_window_attention', 'is not known']),
 ])
 def test_transformers_stop_in_words(name, words):
