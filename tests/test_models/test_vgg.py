@@ -14,7 +14,7 @@ from mmreact.analysis import count_ops
 from mmreact.engine.stages import make_plan
 from mmreact.engine.stages.checks import check_teacher, get_num_classes
 from mmreact.models import DistilledImageClassifier  # noqa: F401, registers
-from mmreact.utils.checkpoint import CheckpointError
+from mmreact.utils.checkpoint import CheckpointError, with_head_of
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 SHAPE = (3, 224, 224)
@@ -194,3 +194,20 @@ def test_teacher(tmp_path):
     torch.save({'a': torch.zeros(1)}, tmp_path / 'vgg.pth')
     with pytest.raises(CheckpointError, match='does not fit'):
         check_teacher(run)
+
+
+def test_reset_head_takes_the_last_layer():
+    cfg = Config.fromfile(CONFIGS / 'vgg/vgg11_8xb32_in1k.py')
+    with torch.device('meta'):
+        trained = MODELS.build(cfg.model).state_dict()
+        cfg.model.backbone.num_classes = 7
+        weights = with_head_of(MODELS.build(cfg.model), trained)
+    assert weights.keys() == trained.keys()
+    changed = {
+        key: tuple(value.shape)
+        for key, value in weights.items() if value.shape != trained[key].shape
+    }
+    assert changed == {
+        'backbone.classifier.6.weight': (7, 4096),
+        'backbone.classifier.6.bias': (7, )
+    }
