@@ -11,6 +11,7 @@ from typing import Any, Iterable, Iterator, Mapping, Tuple
 
 from mmengine.config import Config
 
+from .building_limit import TooLargeError, limit_for
 from .checkpoint import CheckpointError
 
 CLASSIFIERS = ('ImageClassifier', 'DistilledImageClassifier')
@@ -52,15 +53,21 @@ def recorded_config(checkpoint: Mapping, source: str) -> Config:
 
 
 @contextmanager
-def using_recorded(source: Any) -> Iterator[None]:
+def using_recorded(source: Any, checkpoint: Mapping) -> Iterator[None]:
     """Within, what a recorded config does not say right is a CheckpointError.
 
     Its values are read without being checked, and any may be of a wrong type.
+    A network that is much larger than the weights is not built.
+
+    Args:
+        source: The checkpoint's file, for the message.
+        checkpoint (Mapping): From :func:`~.checkpoint.load_checkpoint`.
     """
     try:
-        yield
+        with limit_for(checkpoint):
+            yield
     except (AttributeError, AssertionError, KeyError, IndexError, MemoryError,
-            OverflowError, RecursionError, TypeError) as error:
+            OverflowError, RecursionError, TooLargeError, TypeError) as error:
         raise CheckpointError(
             f'The config in {source} cannot be used: '
             f'{type(error).__name__}: {str(error)[:200]}. {HINT}') from error
