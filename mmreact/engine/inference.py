@@ -43,8 +43,7 @@ def checkpoint_predict(checkpoint: Union[str, Path],
     cfg = read_config(config) if config else recorded_config(
         content, str(checkpoint))
     device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    with nullcontext() if config else using_recorded(
-            checkpoint, content):
+    with nullcontext() if config else using_recorded(checkpoint, content):
         prepare = image_preprocessing(cfg)
         names = class_names(cfg, content, get_num_classes(cfg.model))
         model = load_model(cfg, checkpoint).to(device)
