@@ -19,19 +19,14 @@ def accumulate(x: np.ndarray, weight: np.ndarray, stride, padding, dilation,
     kh, kw = weight.shape[2:]
     height = (x.shape[2] - dh * (kh - 1) - 1) // sh + 1
     width = (x.shape[3] - dw * (kw - 1) - 1) // sw + 1
-    cin, cout = x.shape[1] // groups, len(weight) // groups
-    y = np.zeros((len(x), len(weight), height, width))
-    for g in range(groups):
-        outputs = slice(g * cout, (g + 1) * cout)
-        for a, b in np.ndindex(kh, kw):
-            tap = x[:, g * cin:(g + 1) * cin, a * dh:, b * dw:]
-            tap = tap[:, :, :sh * height:sh, :sw * width:sw]
-            y[:, outputs] += np.einsum(
-                'oc,nchw->nohw',
-                weight[outputs, :, a, b].astype(np.float64),
-                tap,
-                optimize=True)
-    return y
+    n, cin, cout = len(x), x.shape[1] // groups, len(weight) // groups
+    y = np.zeros((n, groups, cout, height * width))
+    for a, b in np.ndindex(kh, kw):
+        tap = x[:, :, a * dh:, b * dw:][:, :, :sh * height:sh, :sw * width:sw]
+        weights = weight[:, :, a, b].astype(np.float64)
+        y += weights.reshape(groups, cout, cin) @ tap.reshape(
+            n, groups, cin, height * width)
+    return y.reshape(n, groups * cout, height, width)
 
 
 @implements(ops.Conv2d)
