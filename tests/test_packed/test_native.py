@@ -233,6 +233,20 @@ def test_every_operation(kernel, width, batch, size):
 
 
 @needs_library
+@pytest.mark.parametrize('kernel', KERNELS)
+@pytest.mark.parametrize('op', [ops.Sigmoid, ops.SiLU])
+def test_sigmoids_far_out(kernel, op):
+    """Zero, and no denormal number: maps times such a gate take longer."""
+    x = np.array([-89, -100, -1000, -3e38, 0, 1000], np.float32)
+    program = Program((6, 1, 1), [op('op', ('input', ))])
+    backend = native.NativeBackend(program, 1, kernel)
+    y = backend.run(x.reshape(1, 6, 1, 1), ['op'])['op']
+    gate = np.array([0, 0, 0, 0, 0.5, 1], np.float32)
+    expected = gate if op is ops.Sigmoid else gate * x
+    np.testing.assert_array_equal(y.reshape(-1), expected)
+
+
+@needs_library
 @pytest.mark.parametrize('seeds', [
     range(60),
     pytest.param(range(60, 3000), marks=pytest.mark.slow),

@@ -5,14 +5,15 @@ inline VF hardsigmoid(VF x) {
   return smaller(splat(6), larger(splat(0), x + splat(3))) / splat(6);
 }
 
-// exp(x) for x from -87 to 88, at the ends for what is beyond: 2^n times the
-// series of exp(r), with x = n log(2) + r and |r| at most half of log(2).
+// exp(x): infinity above 88.3, exp(-87) below -87, so that a sigmoid far out
+// is 0 and not a denormal number, with which maps take far longer. 2^n times
+// the series of exp(r), with x = n log(2) + r and |r| at most half of log(2).
 // Products are rounded before they are added, also where that is one
 // instruction, so that all kernels give the same bits.
 inline VF exponential(VF x) {
   constexpr float kMagic = 12582912;  // sums with it are rounded to integers
   constexpr int32_t kMagicBits = 0x4B400000;
-  x = smaller(splat(88), larger(splat(-87), x));  // NaN stays NaN
+  x = smaller(splat(89), larger(splat(-87), x));  // NaN stays NaN
   const VF shifted = x * splat(1.44269504f) + splat(kMagic);
   const VF n = shifted - splat(kMagic);
   // log(2) in two parts; the product with the first one is exact.
