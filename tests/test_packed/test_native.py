@@ -238,7 +238,7 @@ def test_every_operation(kernel, width, batch, size):
 def test_sigmoids_far_out(kernel, op):
     """Zero, and no denormal number: maps times such a gate take longer."""
     x = np.array([-89, -100, -1000, -3e38, 0, 1000], np.float32)
-    program = Program((6, 1, 1), [op('op', ('input', ))])
+    program = Program((6, 1, 1), [op('op', ('input', ))], 'op')
     backend = native.NativeBackend(program, 1, kernel)
     y = backend.run(x.reshape(1, 6, 1, 1), ['op'])['op']
     gate = np.array([0, 0, 0, 0, 0.5, 1], np.float32)
