@@ -92,7 +92,8 @@ def config_run(recipe: str, decoder: str, resizer: str, paths: list):
             mmcv.use_backend('turbojpeg')  # makes the decoder
         except RuntimeError as error:
             raise ImportError(error) from error
-        mmcv.use_backend('cv2')
+        finally:  # MMCV has chosen it also where it is missing
+            mmcv.use_backend('cv2')
     steps = Config.fromfile(DATASETS / RECIPES[recipe]).train_pipeline
     for step in steps:
         if step.type == 'LoadImage':

@@ -84,13 +84,13 @@ def check_resume(folder: Path, seconds: float, options: List[str]) -> dict:
 
     Compares every tensor of the two last checkpoints.
     """
-    from mmreact.utils.checkpoint import get_state_dict, load_checkpoint
+    from mmreact.utils.checkpoint import load_checkpoint
     train(seconds, folder, '--deterministic', *options)
     last = sorted(folder.glob('epoch_*.pth'))[-1]
-    before = get_state_dict(load_checkpoint(last))
+    before = load_checkpoint(last)['state_dict']
     last.unlink()
     train(seconds, folder, '--deterministic', '--resume', *options)
-    after = get_state_dict(load_checkpoint(last))
+    after = load_checkpoint(last)['state_dict']
     different = [
         key for key, value in before.items()
         if not torch.equal(value, after[key])

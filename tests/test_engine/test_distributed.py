@@ -146,6 +146,7 @@ def failing_plan(folder):
     cfg = Config(
         dict(
             model=TEACHER,
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
             train_cfg=dict(by_epoch=True, max_epochs=1),
             train_dataloader=dict(
                 dataset=dict(type='FashionMNIST', data_root='no/such/root'))))

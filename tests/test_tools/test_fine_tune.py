@@ -43,7 +43,7 @@ def test_fine_tune(run_tool, images, tmp_path):
                       'train_dataloader.batch_size=3',
                       'train_dataloader.num_workers=1',
                       'val_dataloader.num_workers=1')
-    assert 'The classifier (head.*) starts anew.' in result.stdout
+    assert 'The classifier starts anew.' in result.stdout
     assert 'accuracy/top1: ' in result.stdout
     state = torch.load(
         tmp_path / 'work' / 'epoch_1.pth', weights_only=True)['state_dict']

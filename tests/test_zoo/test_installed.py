@@ -40,9 +40,10 @@ print(json.dumps(dict(
 '''
 
 WITH_TORCH = f'''
-import mmpretrain, mmreact.zoo
+import os, mmpretrain, mmreact.zoo
 model = mmreact.zoo.get_model('{NAME}')
-assert mmreact.zoo.info('{NAME}').config == model._config.filename
+config = mmreact.zoo.info('{NAME}').config
+assert os.path.samefile(config, model._config.filename)
 ours = set(mmreact.zoo.list_models()) & set(mmpretrain.list_models())
 print(mmpretrain.get_model('{NAME}')._config.filename, len(ours))
 '''

@@ -34,13 +34,13 @@ def input_shape(cfg, size):
         cfg (Config): Of an image classifier.
         size (list[int], optional): One or two numbers instead of its own.
     """
-    from mmreact.engine.packing import input_channels, test_size
+    from mmreact.engine.test_images import input_channels, input_size
     from mmreact.export import LoweringError
     if not size and 'dataset' not in (cfg.get('test_dataloader') or {}):
         sys.exit('The config has no test data set, which says the size of '
                  'the images. Give it: --shape HEIGHT WIDTH.')
     try:
-        size = size or test_size(cfg)
+        size = size or input_size(cfg)
     except LoweringError as error:
         sys.exit(str(error))
     return (input_channels(cfg), size[0], size[-1])
