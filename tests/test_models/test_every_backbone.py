@@ -227,11 +227,12 @@ def test_sync_bn(name, options, channels, sizes, how):
 
 
 class Tracer(fx.Tracer):
-    """Goes into everything but torch's layers and ours."""
+    """Goes into everything but torch's layers and ours that hold no layer."""
 
     def is_leaf_module(self, module, name):
-        return type(module).__module__.startswith('mmreact.layers') or \
-            super().is_leaf_module(module, name)
+        ours = type(module).__module__.startswith('mmreact.layers')
+        return (ours and not isinstance(module, nn.Sequential)
+                or super().is_leaf_module(module, name))
 
 
 @pytest.mark.parametrize('name,options,channels,sizes', CASES)
