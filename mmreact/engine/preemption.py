@@ -1,4 +1,4 @@
-"""Stop in good order when told to: SIGTERM, or Ctrl+C (SIGINT).
+"""Write a checkpoint and stop at SIGTERM or Ctrl+C (SIGINT).
 
 Slurm sends SIGTERM before it ends a job, torchrun passes both to all its
 processes. While a :class:`mmreact.engine.ResumableTrainLoop` trains, the

@@ -16,7 +16,7 @@ DONE = 'batches_done'
 
 @LOOPS.register_module()
 class ResumableTrainLoop(EpochBasedTrainLoop):
-    """MMEngine's loop over epochs, which stops in good order when told to.
+    """MMEngine's loop over epochs, which can be told to stop and be resumed.
 
     After the iteration in which the signal arrives (with several processes:
     the next one, with accumulated gradients: the next update) it writes

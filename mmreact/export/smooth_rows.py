@@ -59,7 +59,7 @@ def softplus(site: Site,
              input: Ref,
              beta: float = 1.,
              threshold: float = 20.) -> Ref:
-    # From there on the result is the input but for its rounding.
+    # From there on the result is the rounded input.
     site.require(threshold >= 15, f'its threshold is {threshold}, below 15')
     if beta == 1:
         return site.add(ops.Softplus, input)

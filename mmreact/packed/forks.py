@@ -12,7 +12,7 @@ class ForkGate:
     """Work that no fork may interrupt: ``with gate: ...``
 
     A fork waits until all other threads have left; meanwhile none enters. So
-    a library that is called inside has none of its locks held in the child.
+    a library that is called inside holds no lock in the child.
     Threads may be inside at the same time, a thread not twice.
     """
 

@@ -162,7 +162,7 @@ def _unwrapped(weights: Mapping[str, Any]) -> Weights:
 
 
 def _anchor(model: nn.Module) -> str:
-    """A name of the model that every reading has: none of its classifier."""
+    """A parameter outside the classifier, which every reading has."""
     heads = head_keys(model)
     return next(
         (key for key in model.state_dict()
